@@ -1,0 +1,2 @@
+//! storage-init
+fn main() {}
