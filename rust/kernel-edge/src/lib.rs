@@ -1,1 +1,25 @@
-//! kernel-edge
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kernel calls of the boot stage.
+//!
+//! * One file per kernel family. Each says in its first line which call it wraps and in its last which page of the
+//!   manual or of the kernel's documentation describes it.
+//! * The only crate of the boot binary with unsafe code: the ioctls and system calls that rustix and nix have no safe
+//!   form of. Everything it hands out is safe to use in any order.
+//! * errno becomes meaning here and nowhere above: each family has an error that names the call and keeps the errno.
+//! * It owns what it makes: a [`dm::Device`] or [`loop_device::LoopDevice`] that is dropped is taken down.
+//! * It decides nothing: what is mounted, verified or booted, and in which order, is storage-init's.
+//! * No allocation, no panic, no wait without a deadline.
+
+pub mod block;
+pub mod dm;
+mod entry;
+pub mod keyring;
+pub mod kmsg;
+pub mod loop_device;
+pub mod mounts;
+pub mod power;
+pub mod uevents;
+pub mod verity;
+
+/// The kernel's error number, kept by every error of this crate.
+pub use rustix::io::Errno;

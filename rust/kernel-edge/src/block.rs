@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `open`, `lseek`, `ioctl(BLKSSZGET, BLKPG)`: block devices and their partitions.
+//!
+//! See block/ioctl.c and include/uapi/linux/blkpg.h.
+
+use core::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, SeekFrom};
+
+use crate::Errno;
+
+/// What failed on a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The call.
+    pub call: Call,
+    /// What the kernel said.
+    pub errno: Errno,
+}
+
+/// The calls of this family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// open(2) of the device node.
+    Open,
+    /// lseek(2) to the end, which is the device's size.
+    Size,
+    /// BLKSSZGET, the logical sector size.
+    SectorSize,
+    /// fstat(2), for the device number.
+    Stat,
+    /// pread(2).
+    Read,
+    /// BLKPG_ADD_PARTITION.
+    AddPartition,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = match self.call {
+            Call::Open => "open",
+            Call::Size => "size",
+            Call::SectorSize => "sector size",
+            Call::Stat => "stat",
+            Call::Read => "read",
+            Call::AddPartition => "add partition",
+        };
+        write!(f, "{call}: {}", self.errno)
+    }
+}
+
+/// A device number, printed as `MAJOR:MINOR`, the form that device-mapper tables take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceNumber {
+    /// The driver's number.
+    pub major: u32,
+    /// The device's number within the driver.
+    pub minor: u32,
+}
+
+impl fmt::Display for DeviceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+/// A block device or regular file, open for reading only.
+#[derive(Debug)]
+pub struct ReadOnly {
+    fd: OwnedFd,
+    bytes: u64,
+}
+
+impl ReadOnly {
+    /// Opens the block device at `path`.
+    ///
+    /// # Errors
+    /// [`Call::Open`] (ENOENT, ENXIO, ENOMEDIUM and so on) or [`Call::Size`].
+    pub fn open(path: &str) -> Result<Self, Error> {
+        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| Error { call: Call::Open, errno })?;
+        Self::from_fd(fd)
+    }
+
+    /// Takes over a descriptor that was opened for reading.
+    ///
+    /// # Errors
+    /// [`Call::Size`].
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        let bytes = rustix::fs::seek(&fd, SeekFrom::End(0)).map_err(|errno| Error { call: Call::Size, errno })?;
+        Ok(Self { fd, bytes })
+    }
+
+    /// Size in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The logical sector size in bytes: the unit of the partition table.
+    ///
+    /// # Errors
+    /// [`Call::SectorSize`]; ENOTTY for a regular file.
+    pub fn sector_size(&self) -> Result<u32, Error> {
+        rustix::fs::ioctl_blksszget(&self.fd).map_err(|errno| Error { call: Call::SectorSize, errno })
+    }
+
+    /// The device's number.
+    ///
+    /// # Errors
+    /// [`Call::Stat`].
+    pub fn number(&self) -> Result<DeviceNumber, Error> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|errno| Error { call: Call::Stat, errno })?;
+        Ok(DeviceNumber { major: rustix::fs::major(stat.st_rdev), minor: rustix::fs::minor(stat.st_rdev) })
+    }
+
+    /// Fills `buffer` from byte `offset`; returns how much of it there was before the end.
+    ///
+    /// # Errors
+    /// [`Call::Read`]; EIO where the medium (or dm-verity) refuses the block.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+        let mut done = 0_usize;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = u64::try_from(done).ok().and_then(|done| offset.checked_add(done));
+            let Some(at) = at else { break };
+            match rustix::io::pread(&self.fd, rest, at) {
+                Ok(0) => break,
+                Ok(read) => done = done.saturating_add(read),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error { call: Call::Read, errno }),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Tells the kernel of a partition that it has not found itself (it does not use the backup table).
+    /// `offset` and `bytes` are in bytes; `number` counts from 1.
+    ///
+    /// # Errors
+    /// [`Call::AddPartition`]: EBUSY where it overlaps one that exists, EINVAL where it leaves the device.
+    pub fn add_partition(&self, number: u32, offset: u64, bytes: u64) -> Result<(), Error> {
+        let fail = |errno| Error { call: Call::AddPartition, errno };
+        let mut partition = BlkpgPartition {
+            start: i64::try_from(offset).map_err(|_| fail(Errno::OVERFLOW))?,
+            length: i64::try_from(bytes).map_err(|_| fail(Errno::OVERFLOW))?,
+            pno: i32::try_from(number).map_err(|_| fail(Errno::OVERFLOW))?,
+            devname: [0; 64],
+            volname: [0; 64],
+        };
+        let argument = BlkpgIoctlArg {
+            op: BLKPG_ADD_PARTITION,
+            flags: 0,
+            datalen: BLKPG_PARTITION_BYTES,
+            data: &raw mut partition,
+        };
+        // SAFETY: BLKPG reads one BlkpgIoctlArg and the BlkpgPartition it points to; both are laid out as in
+        // include/uapi/linux/blkpg.h (asserted below) and live through the call.
+        unsafe { blkpg(self.fd.as_raw_fd(), &raw const argument) }
+            .map_err(|errno| fail(Errno::from_raw_os_error(errno as i32)))?;
+        Ok(())
+    }
+}
+
+impl AsFd for ReadOnly {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+const BLKPG_ADD_PARTITION: i32 = 1;
+const BLKPG_PARTITION_BYTES: i32 = 152;
+
+/// `struct blkpg_partition { long long start; long long length; int pno; char devname[64]; char volname[64]; };`
+#[repr(C)]
+struct BlkpgPartition {
+    start: i64,
+    length: i64,
+    pno: i32,
+    devname: [u8; 64],
+    volname: [u8; 64],
+}
+
+/// `struct blkpg_ioctl_arg { int op; int flags; int datalen; void *data; };`
+#[repr(C)]
+struct BlkpgIoctlArg {
+    op: i32,
+    flags: i32,
+    datalen: i32,
+    data: *mut BlkpgPartition,
+}
+
+const _: () = assert!(size_of::<BlkpgPartition>() == 152 && size_of::<BlkpgIoctlArg>() == 24);
+
+nix::ioctl_write_ptr_bad!(
+    /// `BLKPG _IO(0x12,105)`
+    blkpg,
+    nix::request_code_none!(0x12, 105),
+    BlkpgIoctlArg
+);

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ioctl(LOOP_CTL_GET_FREE, LOOP_CONFIGURE)`: a file as a block device.
+//!
+//! See drivers/block/loop.c, include/uapi/linux/loop.h and loop(4).
+
+use core::fmt;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::{Errno, block};
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// /dev/loop-control cannot be opened: no CONFIG_BLK_DEV_LOOP, or its module is not loaded.
+    NoLoop(Errno),
+    /// LOOP_CTL_GET_FREE.
+    GetFree(Errno),
+    /// Opening the device that the kernel named.
+    Open(block::Error),
+    /// LOOP_CONFIGURE.
+    Configure(Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLoop(errno) => write!(f, "no loop devices: {errno}"),
+            Self::GetFree(errno) => write!(f, "no free loop device: {errno}"),
+            Self::Open(error) => write!(f, "loop device: {error}"),
+            Self::Configure(errno) => write!(f, "loop device configure: {errno}"),
+        }
+    }
+}
+
+/// A loop device over a file, read-only, with 512-byte sectors. It goes away by itself (LO_FLAGS_AUTOCLEAR) when the
+/// last user of the block device lets go of it; this value is one of them.
+#[derive(Debug)]
+pub struct LoopDevice {
+    device: block::ReadOnly,
+}
+
+impl LoopDevice {
+    /// Puts a free loop device over `file`, which must be open for reading. Its pages are cached once, by the block
+    /// device (LO_FLAGS_DIRECT_IO), where the file system under it can read directly.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn over(file: BorrowedFd<'_>) -> Result<Self, Error> {
+        let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(Error::NoLoop)?;
+        // Another process may take the free device between the two calls. There is none in the mini-initramfs but on
+        // the busy machine of a test, so a few tries are all it needs.
+        let mut tries = 0_u8;
+        loop {
+            // SAFETY: LOOP_CTL_GET_FREE takes no argument.
+            let number = unsafe { loop_ctl_get_free(control.as_raw_fd()) }
+                .map_err(|errno| Error::GetFree(Errno::from_raw_os_error(errno as i32)))?;
+            let mut path: heapless::String<24> = heapless::String::new();
+            if fmt::Write::write_fmt(&mut path, format_args!("/dev/loop{number}")).is_err() {
+                return Err(Error::GetFree(Errno::RANGE));
+            }
+            let device = block::ReadOnly::open(&path).map_err(Error::Open)?;
+            let config = LoopConfig::read_only(file);
+            // SAFETY: LOOP_CONFIGURE reads one loop_config (layout asserted below), which lives through the call.
+            match unsafe { loop_configure(std::os::fd::AsFd::as_fd(&device).as_raw_fd(), &raw const config) } {
+                Ok(_) => {
+                    // Opened before there was a backing file: only a new look knows the size.
+                    let device = block::ReadOnly::open(&path).map_err(Error::Open)?;
+                    return Ok(Self { device });
+                }
+                Err(nix::Error::EBUSY) if tries < 8 => tries = tries.saturating_add(1),
+                Err(errno) => return Err(Error::Configure(Errno::from_raw_os_error(errno as i32))),
+            }
+        }
+    }
+
+    /// The block device.
+    #[must_use]
+    pub fn device(&self) -> &block::ReadOnly {
+        &self.device
+    }
+}
+
+const LO_FLAGS_READ_ONLY: u32 = 1;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LO_FLAGS_DIRECT_IO: u32 = 16;
+
+/// `struct loop_info64` of include/uapi/linux/loop.h.
+#[repr(C)]
+struct LoopInfo64 {
+    device: u64,
+    inode: u64,
+    rdevice: u64,
+    offset: u64,
+    sizelimit: u64,
+    number: u32,
+    encrypt_type: u32,
+    encrypt_key_size: u32,
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    encrypt_key: [u8; 32],
+    init: [u64; 2],
+}
+
+/// `struct loop_config { __u32 fd; __u32 block_size; struct loop_info64 info; __u64 __reserved[8]; };`
+#[repr(C)]
+struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    info: LoopInfo64,
+    reserved: [u64; 8],
+}
+
+const _: () = assert!(size_of::<LoopInfo64>() == 232 && size_of::<LoopConfig>() == 304);
+
+impl LoopConfig {
+    fn read_only(file: BorrowedFd<'_>) -> Self {
+        Self {
+            // A BorrowedFd is never negative.
+            fd: file.as_raw_fd().unsigned_abs(),
+            block_size: 512,
+            info: LoopInfo64 {
+                device: 0,
+                inode: 0,
+                rdevice: 0,
+                offset: 0,
+                sizelimit: 0,
+                number: 0,
+                encrypt_type: 0,
+                encrypt_key_size: 0,
+                flags: LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
+                file_name: [0; 64],
+                crypt_name: [0; 64],
+                encrypt_key: [0; 32],
+                init: [0; 2],
+            },
+            reserved: [0; 8],
+        }
+    }
+}
+
+nix::ioctl_none_bad!(
+    /// `LOOP_CTL_GET_FREE 0x4C82`
+    loop_ctl_get_free,
+    0x4C82
+);
+nix::ioctl_write_ptr_bad!(
+    /// `LOOP_CONFIGURE 0x4C0A`
+    loop_configure,
+    0x4C0A,
+    LoopConfig
+);

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `fsopen`, `fsconfig`, `fsmount`, `move_mount`, `umount`, `chroot`: file systems and the switch to the new root.
+//!
+//! A file system is first a [`Mount`] that hangs nowhere: it can be looked into, and it is gone when dropped. Only
+//! [`Mount::attach`] makes it part of the tree.
+//!
+//! See fsopen(2), fsconfig(2), fsmount(2), move_mount(2), openat2(2) and
+//! Documentation/filesystems/ramfs-rootfs-initramfs.rst.
+
+use core::fmt::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags};
+
+use crate::Errno;
+
+/// Longest text kept of what a file system driver said of its refusal, in bytes.
+const SAID: usize = 96;
+
+/// What failed, and what the driver said of it (fsopen(2), "error messages").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The call.
+    pub call: Call,
+    /// What the kernel answered.
+    pub errno: Errno,
+    /// The driver's own words; often none.
+    pub said: heapless::String<SAID>,
+}
+
+/// The calls of this family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// fsopen(2): ENODEV for a file system that the kernel lacks.
+    Open,
+    /// fsconfig(2) of a parameter.
+    Configure,
+    /// fsconfig(2) FSCONFIG_CMD_CREATE: the driver reads the superblock.
+    Create,
+    /// fsmount(2).
+    Mount,
+    /// move_mount(2).
+    Move,
+    /// umount2(2).
+    Unmount,
+    /// chdir(2) or chroot(2) of the switch to the new root.
+    Root,
+}
+
+impl Error {
+    const fn of(call: Call) -> impl Fn(Errno) -> Self {
+        move |errno| Self { call, errno, said: heapless::String::new() }
+    }
+
+    /// Whether the kernel lacks this file system.
+    #[must_use]
+    pub fn is_unknown_file_system(&self) -> bool {
+        self.call == Call::Open && self.errno == Errno::NODEV
+    }
+
+    /// Whether the device below answered with an I/O error; dm-verity does for a block that does not match its hash.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        self.errno == Errno::IO
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = match self.call {
+            Call::Open => "fsopen",
+            Call::Configure => "fsconfig",
+            Call::Create => "mount",
+            Call::Mount => "fsmount",
+            Call::Move => "move_mount",
+            Call::Unmount => "umount",
+            Call::Root => "switch root",
+        };
+        write!(f, "{call}: {}", self.errno)?;
+        if !self.said.is_empty() {
+            write!(f, " ({})", self.said)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a mount allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read-only, superblock and mount.
+    ReadOnly,
+    /// Read-only, and nothing on it is a device, set-user-ID or executable: for file systems that nobody signed.
+    ReadOnlyData,
+    /// Read-write, without set-user-ID: for /run and the upper layer.
+    ReadWrite,
+    /// Read-write, without devices, set-user-ID or programs: for /proc and /sys.
+    Kernel,
+    /// Read-write with devices, without programs: for /dev.
+    Devices,
+    /// Read-write, nothing withheld: an overlay that is the root.
+    Root,
+}
+
+impl Access {
+    const fn attributes(self) -> MountAttrFlags {
+        use MountAttrFlags as F;
+        match self {
+            Self::ReadOnly => F::MOUNT_ATTR_RDONLY,
+            Self::ReadOnlyData => {
+                F::MOUNT_ATTR_RDONLY.union(F::MOUNT_ATTR_NODEV).union(F::MOUNT_ATTR_NOSUID).union(F::MOUNT_ATTR_NOEXEC)
+            }
+            Self::ReadWrite => F::MOUNT_ATTR_NODEV.union(F::MOUNT_ATTR_NOSUID),
+            Self::Kernel => F::MOUNT_ATTR_NODEV.union(F::MOUNT_ATTR_NOSUID).union(F::MOUNT_ATTR_NOEXEC),
+            Self::Devices => F::MOUNT_ATTR_NOSUID.union(F::MOUNT_ATTR_NOEXEC),
+            Self::Root => F::empty(),
+        }
+    }
+
+    const fn is_read_only(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::ReadOnlyData)
+    }
+}
+
+/// A mounted file system, held by its descriptor. Until it is attached, dropping it unmounts it.
+#[derive(Debug)]
+pub struct Mount(OwnedFd);
+
+impl Mount {
+    /// Mounts `source` as file system `kind` with the given `options`, attached nowhere.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Call::Create`] is the driver's refusal of what is on the device.
+    pub fn new(kind: &str, source: &str, options: &[(&str, &str)], access: Access) -> Result<Self, Error> {
+        let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(Error::of(Call::Open))?;
+        let refused = |call| {
+            let context = context.as_fd();
+            move |errno| Error { call, errno, said: said(context) }
+        };
+        rustix::mount::fsconfig_set_string(context.as_fd(), "source", source).map_err(refused(Call::Configure))?;
+        for (key, value) in options {
+            rustix::mount::fsconfig_set_string(context.as_fd(), *key, *value).map_err(refused(Call::Configure))?;
+        }
+        if access.is_read_only() {
+            rustix::mount::fsconfig_set_flag(context.as_fd(), "ro").map_err(refused(Call::Configure))?;
+        }
+        rustix::mount::fsconfig_create(context.as_fd()).map_err(refused(Call::Create))?;
+        rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, access.attributes())
+            .map(Self)
+            .map_err(refused(Call::Mount))
+    }
+
+    /// Hangs the mount into the tree at `path`, where it stays.
+    ///
+    /// # Errors
+    /// [`Call::Move`]: ENOENT without the directory.
+    pub fn attach(&self, path: &str) -> Result<(), Error> {
+        rustix::mount::move_mount(self.0.as_fd(), "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(Error::of(Call::Move))
+    }
+
+    /// Opens `path` for reading as a program inside this file system would: links and `..` stay within it.
+    ///
+    /// # Errors
+    /// The errno of openat2(2).
+    pub fn open(&self, path: &str) -> Result<OwnedFd, Errno> {
+        self.open_with(path, OFlags::RDONLY)
+    }
+
+    /// Whether `path` names a directory inside this file system.
+    ///
+    /// # Errors
+    /// The errno of openat2(2) where it is neither there nor known to be missing.
+    pub fn has_directory(&self, path: &str) -> Result<bool, Errno> {
+        found(self.open_with(path, OFlags::PATH | OFlags::DIRECTORY).map(|_| true))
+    }
+
+    /// Whether `path` names a regular file inside this file system that may be executed.
+    ///
+    /// # Errors
+    /// As [`Mount::has_directory`].
+    pub fn has_program(&self, path: &str) -> Result<bool, Errno> {
+        found(self.open_with(path, OFlags::PATH).and_then(|fd| {
+            let stat = rustix::fs::fstat(&fd)?;
+            let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file();
+            Ok(regular && Mode::from_raw_mode(stat.st_mode).intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH))
+        }))
+    }
+
+    fn open_with(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat2(
+            &self.0,
+            path,
+            flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV,
+        )
+    }
+}
+
+impl AsFd for Mount {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// "It is not there" is an answer, not an error.
+fn found(answer: Result<bool, Errno>) -> Result<bool, Errno> {
+    match answer {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(false),
+        other => other,
+    }
+}
+
+/// The first error message that the driver left in the file system context: "e TEXT".
+fn said(context: BorrowedFd<'_>) -> heapless::String<SAID> {
+    let mut text = heapless::String::new();
+    let mut buffer = [0_u8; SAID];
+    // ENODATA after the last one, EMSGSIZE for one that is longer than the buffer.
+    if let Ok(len) = rustix::io::read(context, &mut buffer)
+        && let Some(message) = buffer.get(..len).and_then(|bytes| bytes.strip_prefix(b"e "))
+    {
+        for byte in message.iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ') {
+            let _ = text.write_char(char::from(*byte));
+        }
+    }
+    text
+}
+
+/// Moves the mount at `from` to `to`.
+///
+/// # Errors
+/// [`Call::Move`].
+pub fn move_mount(from: &str, to: &str) -> Result<(), Error> {
+    rustix::mount::move_mount(CWD, from, CWD, to, MoveMountFlags::empty()).map_err(Error::of(Call::Move))
+}
+
+/// Takes the mount at `path` out of the tree; it is gone when nothing uses it any more.
+///
+/// # Errors
+/// [`Call::Unmount`].
+pub fn detach(path: &str) -> Result<(), Error> {
+    rustix::mount::unmount(path, UnmountFlags::DETACH).map_err(Error::of(Call::Unmount))
+}
+
+/// Makes the mount at `path` the root of this process and of all that it starts. The initramfs stays below it, out of
+/// reach: it cannot be unmounted.
+///
+/// # Errors
+/// [`Call::Root`], [`Call::Move`].
+pub fn switch_root(path: &str) -> Result<(), Error> {
+    rustix::process::chdir(path).map_err(Error::of(Call::Root))?;
+    rustix::mount::move_mount(CWD, ".", CWD, "/", MoveMountFlags::empty()).map_err(Error::of(Call::Move))?;
+    rustix::process::chroot(".").map_err(Error::of(Call::Root))?;
+    rustix::process::chdir("/").map_err(Error::of(Call::Root))
+}
