@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! SHA-256 digests as 64 lower-case hexadecimal digits.
+//!
+//! Upper case is refused: what is signed is the text of the root hash, and two texts for one hash are one too many.
+
+use core::fmt;
+
+/// Why a text is not 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HexError {
+    /// Not 64 characters.
+    Length {
+        /// Bytes the text has.
+        found: usize,
+    },
+    /// Not a lower-case hexadecimal digit.
+    Digit {
+        /// Byte offset in the text.
+        offset: usize,
+        /// The byte there.
+        found: u8,
+    },
+}
+
+impl fmt::Display for HexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { found } => write!(f, "{found} characters, expected 64 hexadecimal digits"),
+            Self::Digit { offset, found } => {
+                write!(f, "'{}' at character {offset} is no lower-case hexadecimal digit", found.escape_ascii())
+            }
+        }
+    }
+}
+
+impl core::error::Error for HexError {}
+
+pub fn decode(text: &str) -> Result<[u8; 32], HexError> {
+    if text.len() != 64 {
+        return Err(HexError::Length { found: text.len() });
+    }
+    let digit = |offset: usize, found: u8| match found {
+        b'0'..=b'9' => Ok(found.wrapping_sub(b'0')),
+        b'a'..=b'f' => Ok(found.wrapping_sub(b'a' - 10)),
+        _ => Err(HexError::Digit { offset, found }),
+    };
+    let mut out = [0; 32];
+    let (pairs, _) = text.as_bytes().as_chunks::<2>();
+    for ((byte, &[high, low]), offset) in out.iter_mut().zip(pairs).zip((0..).step_by(2)) {
+        *byte = digit(offset, high)? << 4 | digit(offset.saturating_add(1), low)?;
+    }
+    Ok(out)
+}
+
+pub fn encode(bytes: &[u8; 32]) -> [u8; 64] {
+    let digit = |value: u8| if value < 10 { b'0'.wrapping_add(value) } else { (b'a' - 10).wrapping_add(value) };
+    let mut out = [0; 64];
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    out
+}

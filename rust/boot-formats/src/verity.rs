@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! dm-verity on disk: root hash, superblock and the shape of the hash tree (cryptsetup's lib/verity/verity.c,
+//! the kernel's drivers/md/dm-verity-target.c). SHA-256 only.
+//!
+//! A superblock is not signed. What it says decides where the kernel looks for hashes, and the signed root hash decides
+//! whether they are the right ones; so a wrong superblock gives I/O errors, never altered data.
+
+mod superblock;
+mod tree;
+
+pub use crate::hex::HexError;
+pub use superblock::{Error, MAX_SALT, SUPERBLOCK_SIZE, Superblock, parse};
+pub use tree::{Levels, MAX_LEVELS, levels};
+
+use crate::hex;
+use core::fmt;
+
+/// Bytes of a digest of the tree (SHA-256), and of the place it takes in a block.
+pub const DIGEST_SIZE: u32 = 32;
+
+/// The digest that stands for a whole file system. Holding one says nothing about who signed it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RootHash([u8; 32]);
+
+impl RootHash {
+    /// From the digest's bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest's bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// From exactly 64 lower-case hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`HexError`].
+    pub fn parse_hex(text: &str) -> Result<Self, HexError> {
+        hex::decode(text).map(Self)
+    }
+
+    /// The 64 lower-case hexadecimal digits that are signed.
+    #[must_use]
+    pub fn as_hex(&self) -> [u8; 64] {
+        hex::encode(&self.0)
+    }
+}
+
+impl fmt::Display for RootHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Always text: the digits are ASCII.
+        f.write_str(core::str::from_utf8(&self.as_hex()).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for RootHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootHash({self})")
+    }
+}
