@@ -1,1 +1,21 @@
-//! boot-record
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! This project's own formats: what the boot is told, and what it tells.
+//!
+//! * [`config`]: `/etc/initoverlayfs.conf` of the mini-initramfs.
+//! * [`cmdline`]: the kernel command line, and which words of it a configuration lets through.
+//! * [`stage`], [`reason`], [`event`]: where the boot is, why it refuses, and one line for each thing that happens.
+//! * [`boot_json`]: the record that the booted system finds in `/run/initoverlayfs/boot.json`.
+//!
+//! No I/O, no allocation, no unsafe code, no panic. Unknown keys, values and members are refused. Every text has a limit
+//! in bytes that is part of its type.
+//!
+//! What it does not do: act. Which candidate is tried next, and what becomes of a failure, storage-init decides.
+
+#![no_std]
+
+pub mod boot_json;
+pub mod cmdline;
+pub mod config;
+pub mod event;
+pub mod reason;
+pub mod stage;

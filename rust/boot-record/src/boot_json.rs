@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `/run/initoverlayfs/boot.json`: what was verified, by whom it is signed, and when things happened.
+//!
+//! One JSON object on one line, members as in [`BootRecord`]. `format` is raised by every change that a reader must
+//! know; this crate reads only its own, and no member it does not know.
+//!
+//! The file says what storage-init did, and is as trustworthy as the system that holds it afterwards.
+
+use crate::config::{SignaturePath, Source};
+use crate::reason::Reason;
+use crate::stage::Stage;
+use core::fmt;
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+/// The format this crate writes and reads.
+pub const FORMAT: u32 = 1;
+/// Most bytes of a device's or candidate's name: `mmcblk0p1:/initoverlayfs/` and a file name of 128.
+pub const MAX_DEVICE: usize = 160;
+/// Most bytes of a detail.
+pub const MAX_DETAIL: usize = 200;
+/// Most refused candidates.
+pub const MAX_REFUSED: usize = 16;
+/// Most stages, those of further candidates included.
+pub const MAX_STAGES: usize = 32;
+/// Bytes that hold any record, each byte of every text a control character (six in JSON) and every list full.
+pub const MAX_JSON: usize = 96 * 1024;
+
+/// What was recorded in the TPM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measurement {
+    /// Nothing: the configuration does not ask for it.
+    NotConfigured,
+}
+
+impl fmt::Display for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConfigured => f.write_str("not-configured"),
+        }
+    }
+}
+
+/// Who signed the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerRecord {
+    /// SHA-256 of the configured certificate, 64 lower-case hexadecimal digits.
+    pub sha256: String<64>,
+    /// Common name of its subject; empty if it has none.
+    pub common_name: String<64>,
+    /// Whether it is a development key.
+    pub development: bool,
+}
+
+/// A candidate that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// Where: disk, partition, or partition and file.
+    pub device: String<MAX_DEVICE>,
+    /// Why.
+    pub reason: Reason,
+    /// The error in its own words.
+    pub detail: String<MAX_DETAIL>,
+}
+
+/// A stage that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageRecord {
+    /// Which.
+    pub stage: Stage,
+    /// When it began, in microseconds of CLOCK_MONOTONIC.
+    pub start_us: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// What came of it.
+    pub detail: String<MAX_DETAIL>,
+}
+
+/// A boot that went well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootRecord {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the image.
+    pub image_id: String<64>,
+    /// Version of the image, as name and os-release say.
+    pub version: String<64>,
+    /// What kind of place it was found in.
+    pub source: Source,
+    /// Where: `vda2`, `vda1:/initoverlayfs/x_1.raw`.
+    pub device: String<MAX_DEVICE>,
+    /// The slot it lies in, where the source has slots.
+    pub slot: Option<String<16>>,
+    /// The signed root hash, 64 lower-case hexadecimal digits.
+    pub root_hash: String<64>,
+    /// Who signed it.
+    pub signer: SignerRecord,
+    /// Who checked the signature.
+    pub signature: SignaturePath,
+    /// What was recorded in the TPM.
+    pub measurement: Measurement,
+    /// Whether the root has a writable layer in memory.
+    pub overlay: bool,
+    /// Name of the device-mapper device.
+    pub verity_device: String<128>,
+    /// Candidates refused before, in order.
+    pub refused: Vec<Refusal, MAX_REFUSED>,
+    /// Stages, in order.
+    pub stages: Vec<StageRecord, MAX_STAGES>,
+}
+
+/// Why a record was not written or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The buffer is too small.
+    BufferTooSmall {
+        /// Bytes it has.
+        available: usize,
+    },
+    /// Not JSON, or not of this structure.
+    Json(serde_json_core::de::Error),
+    /// Something after the object.
+    Trailing {
+        /// Where.
+        offset: usize,
+    },
+    /// Another format than [`FORMAT`].
+    Format {
+        /// The format stated.
+        found: u32,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("boot.json: ")?;
+        match self {
+            Self::BufferTooSmall { available } => write!(f, "does not fit {available} bytes"),
+            Self::Json(error) => error.fmt(f),
+            Self::Trailing { offset } => write!(f, "at byte {offset}: more after the object"),
+            Self::Format { found } => write!(f, "format {found}, expected {FORMAT}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl BootRecord {
+    /// Writes the object, and a newline behind it, to the start of `buffer`; gives the number of bytes.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    pub fn to_json(&self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let available = buffer.len();
+        let too_small = Error::BufferTooSmall { available };
+        let len = serde_json_core::to_slice(self, buffer).map_err(|_| too_small)?;
+        *buffer.get_mut(len).ok_or(too_small)? = b'\n';
+        Ok(len.saturating_add(1))
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::Trailing`], [`Error::Format`].
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        // The longest text of a record has 200 bytes, each of them six as an escape.
+        let mut unescaped = [0; 6 * MAX_DETAIL];
+        let (record, len) = serde_json_core::from_slice_escaped::<Self>(json, &mut unescaped).map_err(Error::Json)?;
+        let rest = json.get(len..).unwrap_or_default();
+        if let Some(at) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) {
+            return Err(Error::Trailing { offset: len.saturating_add(at) });
+        }
+        match record.format {
+            FORMAT => Ok(record),
+            found => Err(Error::Format { found }),
+        }
+    }
+}

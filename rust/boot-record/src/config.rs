@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `/etc/initoverlayfs.conf`: lines `key = value`, empty lines, and lines whose first visible character is `#`.
+//!
+//! | key | value | without it |
+//! |---|---|---|
+//! | `image-id` | name of the image to boot, its `IMAGE_ID` | refused |
+//! | `sources` | `esp-file`, `partition`: where images are looked for, the first first | refused |
+//! | `device` | pattern for the DEVPATH of disks that are looked at; `*` is any text; repeatable | refused |
+//! | `device-deadline` | how long to wait for a disk, `1500ms` or `5s`, from 100ms to 300s | `5s` |
+//! | `signature` | `kernel`: who checks it | refused |
+//! | `certificate` | DER file in `/etc/initoverlayfs/` whose key may sign; repeatable | refused |
+//! | `overlay` | `on`, `off`: whether the root gets a writable layer in memory | `off` |
+//! | `init` | what is executed in the image | `/sbin/init` |
+//! | `cmdline-allow` | keys of the kernel command line; repeatable | none |
+//! | `cmdline-other` | `refuse`, `ignore`: what to do about other keys | `refuse` |
+//! | `measure` | `none`: this version does not measure, and says so | refused |
+//! | `on-failure` | `power-off` | `power-off` |
+//! | `dangerously-panic-at` | a stage, for the test of the panic path | never |
+//!
+//! The file is as trusted as the kernel beside it; it is read strictly so that a slip of the pen is found when an image
+//! is built and not in the field.
+
+mod error;
+mod pattern;
+mod read;
+
+pub use error::{Error, Key};
+pub use read::parse;
+
+use crate::stage::Stage;
+use core::fmt;
+use core::time::Duration;
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a configuration file.
+pub const MAX_FILE: usize = 16 * 1024;
+/// Most `device` lines.
+pub const MAX_DEVICES: usize = 16;
+/// Most `certificate` lines: every one costs a comparison for each candidate, and four are two keys in rotation.
+pub const MAX_CERTIFICATES: usize = 4;
+/// Most words of all `cmdline-allow` lines together.
+pub const MAX_CMDLINE_WORDS: usize = 64;
+/// Most bytes of a pattern or of the path of init.
+pub const MAX_PATH: usize = 128;
+/// Most bytes of a name: image, certificate, command-line key.
+pub const MAX_NAME: usize = 64;
+
+/// Where images are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Files in `/initoverlayfs` of the EFI system or XBOOTLDR partition.
+    EspFile,
+    /// Partitions of our own type.
+    Partition,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EspFile => "esp-file",
+            Self::Partition => "partition",
+        })
+    }
+}
+
+/// Who checks the signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignaturePath {
+    /// The kernel, when the verity table is loaded.
+    Kernel,
+}
+
+impl fmt::Display for SignaturePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel => f.write_str("kernel"),
+        }
+    }
+}
+
+/// What is done about command-line keys that are not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CmdlineOther {
+    /// The boot is refused.
+    Refuse,
+    /// Nothing. For development: whoever sets the command line may then steer the booted system.
+    Ignore,
+}
+
+/// What is recorded in the TPM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Nothing.
+    None,
+}
+
+/// What becomes of the machine when no image boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is switched off.
+    PowerOff,
+}
+
+/// A configuration. Every required key was there, every value is in its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Name of the image to boot.
+    pub image_id: String<MAX_NAME>,
+    /// Where images are looked for, at least one, none twice.
+    pub sources: Vec<Source, 2>,
+    /// Patterns of disks that are looked at, at least one; see [`allows_device`](Self::allows_device).
+    pub devices: Vec<String<MAX_PATH>, MAX_DEVICES>,
+    /// How long to wait for a disk.
+    pub device_deadline: Duration,
+    /// Who checks signatures.
+    pub signature: SignaturePath,
+    /// File names of certificates, at least one, none twice.
+    pub certificates: Vec<String<MAX_NAME>, MAX_CERTIFICATES>,
+    /// Whether the root gets a writable layer in memory.
+    pub overlay: bool,
+    /// What is executed in the image: an absolute path.
+    pub init: String<MAX_PATH>,
+    /// Command-line keys that may be there; see [`cmdline::first_not_allowed`](crate::cmdline::first_not_allowed).
+    pub cmdline_allow: Vec<String<MAX_NAME>, MAX_CMDLINE_WORDS>,
+    /// What is done about others.
+    pub cmdline_other: CmdlineOther,
+    /// What is recorded in the TPM.
+    pub measure: Measure,
+    /// What becomes of the machine when no image boots.
+    pub on_failure: OnFailure,
+    /// Where to panic on purpose.
+    pub dangerously_panic_at: Option<Stage>,
+}
+
+impl Config {
+    /// Whether a disk is looked at, by its path below `/sys` (`/devices/...`).
+    #[must_use]
+    pub fn allows_device(&self, devpath: &str) -> bool {
+        self.devices.iter().any(|pattern| pattern::matches(pattern.as_bytes(), devpath.as_bytes()))
+    }
+
+    /// Whether a key may be on the command line; `-` and `_` are one character, as for the kernel.
+    #[must_use]
+    pub fn allows_cmdline_key(&self, key: &str) -> bool {
+        self.cmdline_allow.iter().any(|allowed| crate::cmdline::same_key(allowed, key))
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is wrong with a configuration.
+
+use super::MAX_FILE;
+use core::fmt;
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the table of the module says what each is")]
+pub enum Key {
+    ImageId,
+    Sources,
+    Device,
+    DeviceDeadline,
+    Signature,
+    Certificate,
+    Overlay,
+    Init,
+    CmdlineAllow,
+    CmdlineOther,
+    Measure,
+    OnFailure,
+    DangerouslyPanicAt,
+}
+
+impl Key {
+    /// Every key, in the order of the documentation.
+    pub const ALL: [Self; 13] = [
+        Self::ImageId,
+        Self::Sources,
+        Self::Device,
+        Self::DeviceDeadline,
+        Self::Signature,
+        Self::Certificate,
+        Self::Overlay,
+        Self::Init,
+        Self::CmdlineAllow,
+        Self::CmdlineOther,
+        Self::Measure,
+        Self::OnFailure,
+        Self::DangerouslyPanicAt,
+    ];
+
+    /// Its name in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ImageId => "image-id",
+            Self::Sources => "sources",
+            Self::Device => "device",
+            Self::DeviceDeadline => "device-deadline",
+            Self::Signature => "signature",
+            Self::Certificate => "certificate",
+            Self::Overlay => "overlay",
+            Self::Init => "init",
+            Self::CmdlineAllow => "cmdline-allow",
+            Self::CmdlineOther => "cmdline-other",
+            Self::Measure => "measure",
+            Self::OnFailure => "on-failure",
+            Self::DangerouslyPanicAt => "dangerously-panic-at",
+        }
+    }
+
+    /// The key of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.name() == name)
+    }
+
+    /// What its values look like.
+    #[must_use]
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::ImageId => "1 to 64 letters, digits, '.', '_', '-', no '.' first",
+            Self::Sources => "esp-file, partition or both",
+            Self::Device => "a path below /sys of at most 128 bytes, with * as its only wildcard",
+            Self::DeviceDeadline => "100ms to 300s, in ms or s",
+            Self::Signature => "kernel",
+            Self::Certificate => "the name of a file in /etc/initoverlayfs, at most 64 bytes",
+            Self::Overlay => "on or off",
+            Self::Init => "an absolute path of at most 128 bytes",
+            Self::CmdlineAllow => "keys of the kernel command line, at most 64 bytes each",
+            Self::CmdlineOther => "refuse or ignore",
+            Self::Measure => "none, since this version does not measure",
+            Self::OnFailure => "power-off",
+            Self::DangerouslyPanicAt => "the name of a stage",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a configuration is refused. Lines count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// More bytes than [`MAX_FILE`].
+    TooLarge {
+        /// Bytes given.
+        found: usize,
+    },
+    /// Not UTF-8.
+    Text {
+        /// Byte offset in the file.
+        offset: usize,
+    },
+    /// A control character other than tab, such as a carriage return.
+    ControlCharacter {
+        /// Line of the file.
+        line: u32,
+    },
+    /// Neither comment nor `key = value`.
+    NoValue {
+        /// Line of the file.
+        line: u32,
+    },
+    /// A key that is none.
+    UnknownKey {
+        /// Line of the file.
+        line: u32,
+        /// The start of it, padded with NUL bytes.
+        name: [u8; 32],
+    },
+    /// A key that is not repeatable for the second time.
+    DuplicateKey {
+        /// Line of the file.
+        line: u32,
+        /// Which.
+        key: Key,
+    },
+    /// A value of a list for the second time.
+    DuplicateValue {
+        /// Line of the file.
+        line: u32,
+        /// Of which key.
+        key: Key,
+    },
+    /// A value that the key does not take.
+    BadValue {
+        /// Line of the file.
+        line: u32,
+        /// Which key; [`Key::expected`] says what it takes.
+        key: Key,
+    },
+    /// More values of a repeatable key than there is room for.
+    TooMany {
+        /// Line of the file.
+        line: u32,
+        /// Which.
+        key: Key,
+        /// Most values.
+        limit: usize,
+    },
+    /// A required key is not there.
+    MissingKey(Key),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("config: ")?;
+        match self {
+            Self::TooLarge { found } => write!(f, "{found} bytes, at most {MAX_FILE}"),
+            Self::Text { offset } => write!(f, "at byte {offset}: not UTF-8"),
+            Self::ControlCharacter { line } => write!(f, "line {line}: a control character"),
+            Self::NoValue { line } => write!(f, "line {line}: expected key = value"),
+            Self::UnknownKey { line, name } => {
+                let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+                write!(f, "line {line}: unknown key \"{}\"", name.escape_ascii())
+            }
+            Self::DuplicateKey { line, key } => write!(f, "line {line}: second {key}"),
+            Self::DuplicateValue { line, key } => write!(f, "line {line}: {key} names the same thing twice"),
+            Self::BadValue { line, key } => write!(f, "line {line}: {key}: expected {}", key.expected()),
+            Self::TooMany { line, key, limit } => write!(f, "line {line}: {key}: more than {limit} values"),
+            Self::MissingKey(key) => write!(f, "no {key}: expected {}", key.expected()),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

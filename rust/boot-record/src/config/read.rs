@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From the file's bytes to a [`Config`].
+
+use super::{CmdlineOther, Config, Error, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source};
+use crate::stage::Stage;
+use boot_formats::file_name;
+use core::time::Duration;
+use heapless::{String, Vec};
+
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
+/// Less would lose disks that are there: an SD card takes this long to answer.
+const MIN_DEADLINE: Duration = Duration::from_millis(100);
+/// More is a machine that looks dead.
+const MAX_DEADLINE: Duration = Duration::from_secs(300);
+const DEFAULT_INIT: &str = "/sbin/init";
+
+/// Parses a whole file.
+///
+/// # Errors
+/// See [`Error`].
+pub fn parse(file: &[u8]) -> Result<Config, Error> {
+    if file.len() > MAX_FILE {
+        return Err(Error::TooLarge { found: file.len() });
+    }
+    let text = core::str::from_utf8(file).map_err(|error| Error::Text { offset: error.valid_up_to() })?;
+    let mut draft = Draft::default();
+    for (line, content) in (1..).zip(text.split('\n')) {
+        if content.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(Error::ControlCharacter { line });
+        }
+        let content = content.trim_matches([' ', '\t']);
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        let (name, value) = content.split_once('=').ok_or(Error::NoValue { line })?;
+        let name = name.trim_end_matches([' ', '\t']);
+        let key = Key::of(name).ok_or_else(|| unknown_key(line, name))?;
+        draft.set(line, key, value.trim_start_matches([' ', '\t']))?;
+    }
+    draft.finish()
+}
+
+fn unknown_key(line: u32, found: &str) -> Error {
+    let mut name = [0; 32];
+    for (to, from) in name.iter_mut().zip(found.as_bytes()) {
+        *to = *from;
+    }
+    Error::UnknownKey { line, name }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Draft {
+    image_id: Option<String<{ super::MAX_NAME }>>,
+    sources: Option<Vec<Source, 2>>,
+    devices: Vec<String<{ super::MAX_PATH }>, { super::MAX_DEVICES }>,
+    device_deadline: Option<Duration>,
+    signature: Option<SignaturePath>,
+    certificates: Vec<String<{ super::MAX_NAME }>, { super::MAX_CERTIFICATES }>,
+    overlay: Option<bool>,
+    init: Option<String<{ super::MAX_PATH }>>,
+    cmdline_allow: Vec<String<{ super::MAX_NAME }>, { super::MAX_CMDLINE_WORDS }>,
+    cmdline_other: Option<CmdlineOther>,
+    measure: Option<Measure>,
+    on_failure: Option<OnFailure>,
+    dangerously_panic_at: Option<Stage>,
+}
+
+impl Draft {
+    fn set(&mut self, line: u32, key: Key, value: &str) -> Result<(), Error> {
+        let at = At { line, key };
+        match key {
+            Key::ImageId => {
+                let name = Some(value).filter(|value| file_name::is_valid_name(value)).and_then(text);
+                at.once(&mut self.image_id, name)
+            }
+            Key::Sources => {
+                let sources = at.sources(value)?;
+                at.once(&mut self.sources, Some(sources))
+            }
+            Key::Device => at.push(&mut self.devices, Some(value).filter(|value| is_pattern(value)).and_then(text)),
+            Key::DeviceDeadline => at.once(&mut self.device_deadline, duration(value)),
+            Key::Signature => at.choice(&mut self.signature, value, &[("kernel", SignaturePath::Kernel)]),
+            Key::Certificate => {
+                let name = Some(value).filter(|value| is_file_name(value)).and_then(text);
+                at.push_new(&mut self.certificates, name)
+            }
+            Key::Overlay => at.choice(&mut self.overlay, value, &[("on", true), ("off", false)]),
+            Key::Init => at.once(&mut self.init, Some(value).filter(|value| is_absolute(value)).and_then(text)),
+            Key::CmdlineAllow => {
+                if value.is_empty() {
+                    return Err(Error::BadValue { line, key });
+                }
+                words(value).try_for_each(|word| {
+                    let word = Some(word).filter(|word| is_cmdline_key(word)).and_then(text);
+                    at.push_new(&mut self.cmdline_allow, word)
+                })
+            }
+            Key::CmdlineOther => at.choice(
+                &mut self.cmdline_other,
+                value,
+                &[("refuse", CmdlineOther::Refuse), ("ignore", CmdlineOther::Ignore)],
+            ),
+            Key::Measure => at.choice(&mut self.measure, value, &[("none", Measure::None)]),
+            Key::OnFailure => at.choice(&mut self.on_failure, value, &[("power-off", OnFailure::PowerOff)]),
+            Key::DangerouslyPanicAt => at.once(&mut self.dangerously_panic_at, Stage::of(value)),
+        }
+    }
+
+    fn finish(self) -> Result<Config, Error> {
+        if self.devices.is_empty() {
+            return Err(Error::MissingKey(Key::Device));
+        }
+        if self.certificates.is_empty() {
+            return Err(Error::MissingKey(Key::Certificate));
+        }
+        let default_init = || String::try_from(DEFAULT_INIT).unwrap_or_default();
+        Ok(Config {
+            image_id: self.image_id.ok_or(Error::MissingKey(Key::ImageId))?,
+            sources: self.sources.ok_or(Error::MissingKey(Key::Sources))?,
+            devices: self.devices,
+            device_deadline: self.device_deadline.unwrap_or(DEFAULT_DEADLINE),
+            signature: self.signature.ok_or(Error::MissingKey(Key::Signature))?,
+            certificates: self.certificates,
+            overlay: self.overlay.unwrap_or(false),
+            init: self.init.unwrap_or_else(default_init),
+            cmdline_allow: self.cmdline_allow,
+            cmdline_other: self.cmdline_other.unwrap_or(CmdlineOther::Refuse),
+            measure: self.measure.ok_or(Error::MissingKey(Key::Measure))?,
+            on_failure: self.on_failure.unwrap_or(OnFailure::PowerOff),
+            dangerously_panic_at: self.dangerously_panic_at,
+        })
+    }
+}
+
+/// The line that is being read.
+#[derive(Clone, Copy)]
+struct At {
+    line: u32,
+    key: Key,
+}
+
+impl At {
+    const fn bad_value(self) -> Error {
+        Error::BadValue { line: self.line, key: self.key }
+    }
+
+    fn once<T>(self, place: &mut Option<T>, value: Option<T>) -> Result<(), Error> {
+        let value = value.ok_or(self.bad_value())?;
+        match place.replace(value) {
+            Some(_) => Err(Error::DuplicateKey { line: self.line, key: self.key }),
+            None => Ok(()),
+        }
+    }
+
+    fn choice<T: Copy>(self, place: &mut Option<T>, value: &str, choices: &[(&str, T)]) -> Result<(), Error> {
+        self.once(place, choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice))
+    }
+
+    fn push<T, const N: usize>(self, list: &mut Vec<T, N>, value: Option<T>) -> Result<(), Error> {
+        let value = value.ok_or(self.bad_value())?;
+        list.push(value).map_err(|_| Error::TooMany { line: self.line, key: self.key, limit: N })
+    }
+
+    fn push_new<T: PartialEq, const N: usize>(self, list: &mut Vec<T, N>, value: Option<T>) -> Result<(), Error> {
+        if value.as_ref().is_some_and(|value| list.contains(value)) {
+            return Err(Error::DuplicateValue { line: self.line, key: self.key });
+        }
+        self.push(list, value)
+    }
+
+    fn sources(self, value: &str) -> Result<Vec<Source, 2>, Error> {
+        let mut sources = Vec::new();
+        for word in words(value) {
+            let source = match word {
+                "esp-file" => Source::EspFile,
+                "partition" => Source::Partition,
+                _ => return Err(self.bad_value()),
+            };
+            self.push_new(&mut sources, Some(source))?;
+        }
+        if sources.is_empty() { Err(self.bad_value()) } else { Ok(sources) }
+    }
+}
+
+/// `None` if it does not fit.
+fn text<const N: usize>(value: &str) -> Option<String<N>> {
+    String::try_from(value).ok()
+}
+
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', '\t']).filter(|word| !word.is_empty())
+}
+
+/// Whether each byte is visible ASCII.
+fn is_visible(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_pattern(value: &str) -> bool {
+    // What other pattern languages give a meaning is refused rather than taken literally.
+    let other_wildcard = |byte| matches!(byte, b'?' | b'[' | b']' | b'{' | b'}' | b'\\');
+    is_visible(value) && value.starts_with(['/', '*']) && !value.bytes().any(other_wildcard)
+}
+
+fn is_file_name(value: &str) -> bool {
+    is_visible(value) && !value.starts_with('.') && !value.contains('/')
+}
+
+fn is_absolute(value: &str) -> bool {
+    let parts_are_names = |path: &str| path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    is_visible(value) && value.strip_prefix('/').is_some_and(parts_are_names)
+}
+
+fn is_cmdline_key(value: &str) -> bool {
+    // A key with one of these could never be found: see `cmdline`.
+    is_visible(value) && !value.bytes().any(|byte| matches!(byte, b'=' | b'"' | b'\'' | b'\\'))
+}
+
+fn duration(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.bytes().position(|byte| !byte.is_ascii_digit())?)?;
+    let number: u64 = digits.parse().ok()?;
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        _ => return None,
+    };
+    (MIN_DEADLINE..=MAX_DEADLINE).contains(&duration).then_some(duration)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What happens in a boot, as values; each is one plain line in the log.
+//!
+//! Names come from devices and images, so from strangers: a control character in one is printed as `?`, and a line
+//! stays a line.
+
+use crate::config::Source;
+use crate::reason::Reason;
+use crate::stage::Stage;
+use core::fmt::{self, Write};
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A stage began.
+    StageStarted {
+        /// Which.
+        stage: Stage,
+    },
+    /// A disk that the configuration allows.
+    DeviceSeen {
+        /// Its name below `/dev`.
+        devname: &'a str,
+        /// Its path below `/sys`.
+        devpath: &'a str,
+    },
+    /// A place where images are looked for.
+    SourceFound {
+        /// What it is.
+        source: Source,
+        /// The partition.
+        device: &'a str,
+    },
+    /// An image of the configured name.
+    CandidateFound {
+        /// Where: partition, or partition and file.
+        device: &'a str,
+        /// The version its name claims.
+        version: &'a str,
+    },
+    /// A disk or candidate will not be used; the boot goes on.
+    Refused {
+        /// Where: disk, partition, or partition and file.
+        device: &'a str,
+        /// Why.
+        reason: Reason,
+        /// The error in its own words.
+        detail: &'a str,
+    },
+    /// A candidate was verified and mounted.
+    Mounted {
+        /// Where it lies.
+        device: &'a str,
+        /// Its version.
+        version: &'a str,
+        /// Common name of the certificate that signed it.
+        signer: &'a str,
+        /// Whether that is a development key.
+        development: bool,
+    },
+    /// Init is about to be executed.
+    HandOver {
+        /// Its path.
+        init: &'a str,
+    },
+    /// No candidate is left, or the boot cannot go on.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// Where.
+        device: &'a str,
+        /// The error in its own words.
+        detail: &'a str,
+    },
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::StageStarted { stage } => write!(f, "stage {stage}"),
+            Self::DeviceSeen { devname, devpath } => write!(f, "disk {} at {}", Plain(devname), Plain(devpath)),
+            Self::SourceFound { source, device } => write!(f, "source {source} on {}", Plain(device)),
+            Self::CandidateFound { device, version } => {
+                write!(f, "candidate {} version {}", Plain(device), Plain(version))
+            }
+            Self::Refused { device, reason, detail } => {
+                write!(f, "refused: {reason}: {}: {}", Plain(device), Plain(detail))
+            }
+            Self::Mounted { device, version, signer, development } => {
+                let key = if development { "DEVELOPMENT key " } else { "" };
+                write!(f, "mounted {} version {} signed by {key}{}", Plain(device), Plain(version), Plain(signer))
+            }
+            Self::HandOver { init } => write!(f, "executing {}", Plain(init)),
+            Self::Failed { reason, device, detail } => {
+                write!(f, "BOOT FAILED: {reason}: {}: {}", Plain(device), Plain(detail))
+            }
+        }
+    }
+}
+
+/// Text of unknown origin, for one line of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))
+    }
+}
