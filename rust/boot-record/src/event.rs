@@ -24,6 +24,11 @@ pub enum Event<'a> {
         /// Its path below `/sys`.
         devpath: &'a str,
     },
+    /// The primary partition table of a disk is bad; its backup is used.
+    BackupTable {
+        /// The disk.
+        device: &'a str,
+    },
     /// A place where images are looked for.
     SourceFound {
         /// What it is.
@@ -79,6 +84,9 @@ impl fmt::Display for Event<'_> {
         match *self {
             Self::StageStarted { stage } => write!(f, "stage {stage}"),
             Self::DeviceSeen { devname, devpath } => write!(f, "disk {} at {}", Plain(devname), Plain(devpath)),
+            Self::BackupTable { device } => {
+                write!(f, "{}: the primary partition table is bad, using the backup", Plain(device))
+            }
             Self::SourceFound { source, device } => write!(f, "source {source} on {}", Plain(device)),
             Self::CandidateFound { device, version } => {
                 write!(f, "candidate {} version {}", Plain(device), Plain(version))

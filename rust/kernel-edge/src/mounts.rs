@@ -96,7 +96,7 @@ pub enum Access {
     ReadWrite,
     /// Read-write, without devices, set-user-ID or programs: for /proc and /sys.
     Kernel,
-    /// Read-write with devices, without programs: for /dev.
+    /// Read-write with devices, without set-user-ID: for /dev.
     Devices,
     /// Read-write, nothing withheld: an overlay that is the root.
     Root,
@@ -112,7 +112,7 @@ impl Access {
             }
             Self::ReadWrite => F::MOUNT_ATTR_NODEV.union(F::MOUNT_ATTR_NOSUID),
             Self::Kernel => F::MOUNT_ATTR_NODEV.union(F::MOUNT_ATTR_NOSUID).union(F::MOUNT_ATTR_NOEXEC),
-            Self::Devices => F::MOUNT_ATTR_NOSUID.union(F::MOUNT_ATTR_NOEXEC),
+            Self::Devices => F::MOUNT_ATTR_NOSUID,
             Self::Root => F::empty(),
         }
     }

@@ -1,2 +1,295 @@
-//! storage-init
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `storage-init`: PID 1 of the mini-initramfs.
+//!
+//! * Finds the configured DDI, has the kernel check its signature, mounts it and executes its init.
+//! * Runs and mounts nothing that is unsigned, except that it reads the vfat of an ESP to find the file.
+//! * Ends in one of two ways: the exec of init, or a line `BOOT FAILED: REASON: DEVICE: DETAIL` and power off. There is
+//!   no shell, no wait without a deadline, and a panic resets the machine.
+//! * The modules below are the stages in boot order. Each takes the type that only the stage before it makes:
+//!   `BlockDevice -> Candidate -> SignedRoot -> Measured -> MountedRoot -> exec`.
+//! * What to do next is decided in one place, [`decide`]; this file does it.
+
+// See kernel_edge::entry!.
+#![cfg_attr(not(test), no_main)]
+
+mod activate;
+mod config;
+mod decide;
+mod discover;
+mod early;
+mod failure;
+mod hand_over;
+mod journal;
+mod measure;
+mod select;
+mod sources;
+mod table;
+mod verify;
+
+use boot_record::boot_json::{BootRecord, SignerRecord};
+use boot_record::event::Event as Happened;
+use boot_record::reason::Reason;
+use boot_record::stage::Stage;
+use kernel_edge::{kmsg, power};
+
+use crate::activate::MountedRoot;
+use crate::config::Settings;
+use crate::decide::{Action, Event};
+use crate::discover::{DeviceName, Discovery};
+use crate::failure::{Failure, text};
+use crate::journal::Journal;
+use crate::measure::Measured;
+use crate::select::Candidates;
+use crate::verify::SignedRoot;
+
+#[cfg(not(test))]
+kernel_edge::entry!(run);
+
+/// The program.
+#[cfg_attr(test, allow(dead_code))]
+fn run() -> ! {
+    if !rustix::process::getpid().is_init() {
+        let _ = rustix::io::write(rustix::stdio::stderr(), b"storage-init: runs only as PID 1 of an initramfs\n");
+        std::process::exit(2);
+    }
+    std::panic::set_hook(Box::new(reset_on_panic));
+
+    let mut boot = Boot::new();
+    let (mut state, mut action) = decide::begin();
+    loop {
+        let event = match action {
+            Action::Stop(failure) => boot.stop(&failure),
+            action => boot.perform(&action).unwrap_or_else(Event::Failed),
+        };
+        (state, action) = decide::next(state, event);
+    }
+}
+
+/// What the boot has in its hands.
+struct Boot {
+    journal: Journal,
+    settings: Option<Settings>,
+    discovery: Option<Discovery>,
+    disk: Option<DeviceName>,
+    candidates: Candidates,
+    held: Held,
+}
+
+/// The candidate that is being tried, as far as it has come. Replacing it drops it, and with it its devices.
+enum Held {
+    Nothing,
+    Signed(SignedRoot),
+    Measured(Measured),
+    Mounted(MountedRoot),
+}
+
+impl Boot {
+    fn new() -> Self {
+        Self {
+            journal: Journal::new(),
+            settings: None,
+            discovery: None,
+            disk: None,
+            candidates: Candidates::default(),
+            held: Held::Nothing,
+        }
+    }
+
+    /// Performs one action; its failure is an event like any other.
+    fn perform(&mut self, action: &Action) -> Result<Event, Failure> {
+        let outcome = match action {
+            Action::Prepare => self.prepare(),
+            Action::Configure => self.configure(),
+            Action::AwaitDisk => self.await_disk(),
+            Action::SearchDisk => self.search_disk(),
+            Action::Verify { index } => self.verify(*index),
+            Action::Measure => self.measure(),
+            Action::Activate => self.activate(),
+            Action::HandOver => Err(self.hand_over()),
+            Action::Stop(failure) => Err(failure.clone()),
+        };
+        if let Err(failure) = &outcome {
+            self.journal.end(failure.reason);
+        }
+        outcome
+    }
+
+    fn prepare(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Early);
+        early::prepare()?;
+        self.journal.open_kmsg();
+        self.journal.end("devtmpfs, proc, sysfs, tmpfs");
+        Ok(Event::Prepared)
+    }
+
+    fn configure(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Config);
+        let settings = config::read()?;
+        self.journal.end(format_args!("image {}", settings.config.image_id));
+        self.settings = Some(settings);
+        Ok(Event::Configured)
+    }
+
+    fn await_disk(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Discover);
+        self.held = Held::Nothing;
+        self.candidates = Candidates::default();
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        let mut discovery = match self.discovery.take() {
+            Some(discovery) => discovery,
+            None => Discovery::begin(&settings.config)?,
+        };
+        self.disk = discovery.next(&settings.config)?;
+        self.discovery = Some(discovery);
+        match &self.disk {
+            Some(disk) => {
+                self.journal.end(disk);
+                Ok(Event::DiskFound)
+            }
+            None => {
+                self.journal.end("deadline passed");
+                Ok(Event::DeadlinePassed)
+            }
+        }
+    }
+
+    fn search_disk(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Select);
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        let name = self.disk.take().ok_or_else(out_of_order)?;
+        let found = discover::open(&name)
+            .and_then(|disk| sources::search(&disk, &settings.config, &mut self.journal))
+            .inspect_err(|failure| self.journal.refused(failure))?;
+        self.candidates = found;
+        let candidates = self.candidates.len();
+        self.journal.end(format_args!("{candidates} on {name}"));
+        Ok(Event::Searched { candidates })
+    }
+
+    fn verify(&mut self, index: usize) -> Result<Event, Failure> {
+        self.begin(Stage::Verify);
+        // The devices of the candidate before must go first: the next one may have the same root hash.
+        self.held = Held::Nothing;
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        let candidate = self.candidates.get(index).ok_or_else(out_of_order)?;
+        let signed = verify::verify(candidate, settings).inspect_err(|failure| self.journal.refused(failure))?;
+        let facts = signed.facts();
+        self.journal.end(&facts.label);
+        self.held = Held::Signed(signed);
+        Ok(Event::Signed)
+    }
+
+    fn measure(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Measure);
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        let Held::Signed(signed) = core::mem::replace(&mut self.held, Held::Nothing) else {
+            return Err(out_of_order());
+        };
+        let measured = measure::measure(signed, settings.config.measure);
+        let extended = measured.extended();
+        self.journal.end("not configured");
+        self.held = Held::Measured(measured);
+        Ok(Event::Measured { extended })
+    }
+
+    fn activate(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Activate);
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        let Held::Measured(measured) = core::mem::replace(&mut self.held, Held::Nothing) else {
+            return Err(out_of_order());
+        };
+        let mounted =
+            activate::activate(measured, &settings.config).inspect_err(|failure| self.journal.refused(failure))?;
+        self.journal.end(if settings.config.overlay { "erofs, overlay" } else { "erofs" });
+        self.held = Held::Mounted(mounted);
+        Ok(Event::Mounted)
+    }
+
+    /// Comes back only with the reason why init was not executed.
+    fn hand_over(&mut self) -> Failure {
+        self.begin(Stage::HandOver);
+        let Some(settings) = &self.settings else { return out_of_order() };
+        let Held::Mounted(mounted) = core::mem::replace(&mut self.held, Held::Nothing) else { return out_of_order() };
+        let facts = mounted.device.facts();
+        self.journal.log(&Happened::Mounted {
+            device: &facts.label,
+            version: &facts.claimed_version,
+            signer: &facts.signer.common_name,
+            development: facts.signer.development,
+        });
+        self.journal.log(&Happened::HandOver { init: &settings.config.init });
+        self.journal.end(&settings.config.init);
+        let record = record(settings, &mounted, &self.journal);
+        hand_over::hand_over(mounted, settings, &record)
+    }
+
+    /// Begins a stage, and panics there if the configuration of a test image says so.
+    fn begin(&mut self, stage: Stage) {
+        self.journal.begin(stage);
+        let panic_at = self.settings.as_ref().and_then(|settings| settings.config.dangerously_panic_at);
+        if panic_at == Some(stage) {
+            #[expect(clippy::panic, reason = "the test of the panic path asks for it")]
+            {
+                panic!("dangerously-panic-at = {stage}");
+            }
+        }
+    }
+
+    /// Says why, and ends the boot.
+    fn stop(&mut self, failure: &Failure) -> ! {
+        self.held = Held::Nothing;
+        self.journal.log(&Happened::Failed {
+            device: &failure.device,
+            reason: failure.reason,
+            detail: &failure.detail,
+        });
+        power::power_off();
+        // The kernel refused to switch off. Nothing is running, and nothing will.
+        loop {
+            rustix::event::pause();
+        }
+    }
+}
+
+/// boot.json: what was verified, by which key, and when.
+fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> BootRecord {
+    let device = &mounted.device;
+    let facts = device.facts();
+    let mut sha256 = heapless::String::new();
+    for byte in facts.signer.sha256 {
+        let _ = sha256.push_str(&text::<2>(format_args!("{byte:02x}")));
+    }
+    BootRecord {
+        format: boot_record::boot_json::FORMAT,
+        image_id: text(&settings.config.image_id),
+        version: text(&facts.claimed_version),
+        source: facts.source,
+        device: text(&facts.label),
+        slot: None,
+        root_hash: text(facts.root_hash),
+        signer: SignerRecord {
+            sha256,
+            common_name: text(&facts.signer.common_name),
+            development: facts.signer.development,
+        },
+        signature: settings.config.signature,
+        measurement: device.measurement(),
+        overlay: settings.config.overlay,
+        verity_device: text(device.name()),
+        refused: journal.refused.clone(),
+        stages: journal.stages.clone(),
+    }
+}
+
+/// An action without what the one before it made. The types allow no other order; a wrong loop ends here.
+fn out_of_order() -> Failure {
+    Failure::new(Reason::Panic, "storage-init", "an action came out of order")
+}
+
+/// A panic is a bug. It says where, and resets the machine; CONFIG_PANIC_TIMEOUT does if this does not.
+fn reset_on_panic(info: &std::panic::PanicHookInfo<'_>) {
+    if let Ok(kmsg) = kmsg::Kmsg::open() {
+        kmsg.line(kmsg::Level::Critical, format_args!("{info}"));
+    }
+    power::restart();
+}

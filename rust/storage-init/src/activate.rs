@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 8: [`Measured`] -> [`MountedRoot`].
+//!
+//! The verity device becomes live, its erofs is mounted where no path leads to, and what it says of itself (every byte
+//! of it now checked against the signed hash) is held against the configuration and against the name it came under.
+
+use boot_formats::os_release::{self, OsRelease};
+use boot_record::boot_json::Measurement;
+use boot_record::config::Config;
+use boot_record::reason::Reason;
+use kernel_edge::mounts::{self, Access, Mount};
+use kernel_edge::{Errno, dm};
+use rustix::fs::{Dir, Mode};
+
+use crate::config::read_all;
+use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
+use crate::failure::Failure;
+use crate::measure::Measured;
+use crate::verify::{Facts, Parent};
+
+/// Most bytes of os-release; the parser's own cap.
+const OS_RELEASE_BYTES: usize = 64 * 1024;
+/// Where the layers of an overlay hang while it is made.
+const LOWER: &str = "/lower";
+const UPPER: &str = "/upper";
+
+/// The live dm-verity device and what it stands on. Dropping it removes the devices.
+#[derive(Debug)]
+pub struct VerityDevice {
+    facts: Facts,
+    measurement: Measurement,
+    // In the order in which they must go.
+    verity: dm::Device,
+    data: dm::Device,
+    _parent: Parent,
+}
+
+impl VerityDevice {
+    /// What is known of the DDI.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What came of measuring it.
+    pub fn measurement(&self) -> Measurement {
+        self.measurement
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> &str {
+        self.verity.name()
+    }
+
+    /// Leaves the devices to their user: the kernel removes them once the root on them is unmounted.
+    ///
+    /// # Errors
+    /// The device-mapper call that failed; then dropping this removes what can be removed.
+    pub fn remove_after_use(&mut self) -> Result<(), dm::Error> {
+        self.verity.remove_after_use()?;
+        self.data.remove_after_use()
+    }
+}
+
+/// A signed, mounted root that is the configured image in the version it was offered as. Not in the tree yet:
+/// dropping it unmounts it and removes its devices.
+#[derive(Debug)]
+pub struct MountedRoot {
+    /// The root: the erofs, or the overlay on it.
+    pub root: Mount,
+    /// The device below.
+    pub device: VerityDevice,
+}
+
+/// Makes the device live and mounts it.
+///
+/// # Errors
+/// A [`Failure`] of the candidate: `corrupt` for a block that does not match the signed hash, `file-system` for what
+/// the erofs driver refuses, `image-id`, `image-version`, `not-a-boot-image`, `init-missing` for what it says of itself.
+pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Failure> {
+    let (signed, measurement) = measured.into_parts();
+    let (facts, verity, data, parent) = signed.into_parts();
+    verity.resume().map_err(|error| Failure::new(Reason::Io, &facts.label, error))?;
+    let device = VerityDevice { facts, measurement, verity, data, _parent: parent };
+
+    let erofs = Mount::new("erofs", &device.verity.node(), &[], Access::ReadOnly)
+        .map_err(|error| device.mount_failure(&error))?;
+    Identity::read(&erofs, &device)?.check(config, &device)?;
+    check_runnable(&erofs, config, &device)?;
+    let root = if config.overlay { overlay(&erofs, &device)? } else { erofs };
+    Ok(MountedRoot { root, device })
+}
+
+impl VerityDevice {
+    fn failure(&self, reason: Reason, detail: impl core::fmt::Display) -> Failure {
+        Failure::new(reason, &self.facts.label, detail)
+    }
+
+    /// A read that failed: the kernel says EIO for a block that is not what was signed.
+    fn read_failure(&self, path: &str, errno: Errno) -> Failure {
+        let reason = if errno == Errno::IO && self.is_corrupt() { Reason::Corrupt } else { Reason::Io };
+        self.failure(reason, format_args!("{path}: {errno}"))
+    }
+
+    fn mount_failure(&self, error: &mounts::Error) -> Failure {
+        let reason = if error.is_unknown_file_system() {
+            Reason::KernelLacks
+        } else if self.is_corrupt() {
+            Reason::Corrupt
+        } else {
+            Reason::FileSystem
+        };
+        self.failure(reason, error)
+    }
+
+    /// dm-verity's status is `C` once a block did not match its hash, `V` before.
+    fn is_corrupt(&self) -> bool {
+        self.verity.status().is_ok_and(|status| status.starts_with('C'))
+    }
+}
+
+/// What the image says that it is.
+struct Identity {
+    os_release: OsRelease,
+    extension: bool,
+}
+
+impl Identity {
+    fn read(root: &Mount, device: &VerityDevice) -> Result<Self, Failure> {
+        // os-release(5): the file in /etc comes first.
+        let mut found = None;
+        for path in ["etc/os-release", "usr/lib/os-release"] {
+            match root.open(path) {
+                Ok(fd) => {
+                    let text = read_all(fd, OS_RELEASE_BYTES).map_err(|errno| device.read_failure(path, errno))?;
+                    let parsed = os_release::parse(&text)
+                        .map_err(|error| device.failure(Reason::NotABootImage, format_args!("{path}: {error}")))?;
+                    found = Some(parsed);
+                    break;
+                }
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(device.read_failure(path, errno)),
+            }
+        }
+        let os_release = found.ok_or_else(|| device.failure(Reason::NotABootImage, "it has no os-release"))?;
+
+        let mut extension = false;
+        for path in ["usr/lib/extension-release.d", "etc/extension-release.d"] {
+            let unreadable = |errno| device.read_failure(path, errno);
+            if root.has_directory(path).map_err(unreadable)? {
+                let folder = root.open(path).map_err(unreadable)?;
+                for entry in Dir::new(folder).map_err(unreadable)? {
+                    let entry = entry.map_err(unreadable)?;
+                    extension |= entry.file_name().to_bytes().starts_with(b"extension-release.");
+                }
+            }
+        }
+        Ok(Self { os_release, extension })
+    }
+
+    fn check(&self, config: &Config, device: &VerityDevice) -> Result<(), Failure> {
+        if self.extension {
+            return Err(device.failure(Reason::NotABootImage, "it is a system or configuration extension"));
+        }
+        if self.os_release.portable {
+            return Err(device.failure(Reason::NotABootImage, "it is a portable service image"));
+        }
+        expect(device, Reason::ImageId, "IMAGE_ID", self.os_release.image_id.as_deref(), &config.image_id)?;
+        let claimed = &device.facts.claimed_version;
+        expect(device, Reason::ImageVersion, "IMAGE_VERSION", self.os_release.image_version.as_deref(), claimed)
+    }
+}
+
+fn expect(
+    device: &VerityDevice,
+    reason: Reason,
+    key: &str,
+    found: Option<&str>,
+    expected: &str,
+) -> Result<(), Failure> {
+    match found {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(device.failure(reason, format_args!("os-release has {key}={found}, expected {expected}"))),
+        None => Err(device.failure(reason, format_args!("os-release has no {key}, expected {expected}"))),
+    }
+}
+
+/// Whether the root can be moved to and its init executed.
+fn check_runnable(root: &Mount, config: &Config, device: &VerityDevice) -> Result<(), Failure> {
+    for KernelFileSystem { path, .. } in KERNEL_FILE_SYSTEMS {
+        if !root.has_directory(path).map_err(|errno| device.read_failure(path, errno))? {
+            return Err(device.failure(Reason::NotABootImage, format_args!("it has no directory {path} to mount on")));
+        }
+    }
+    let init = &config.init;
+    if !root.has_program(init).map_err(|errno| device.read_failure(init, errno))? {
+        return Err(device.failure(Reason::InitMissing, format_args!("{init} is not an executable file")));
+    }
+    Ok(())
+}
+
+/// An overlay of a tmpfs on the erofs. Its layers are in the tree only while it is made: it keeps them alive itself.
+fn overlay(erofs: &Mount, device: &VerityDevice) -> Result<Mount, Failure> {
+    let failed = |error: mounts::Error| {
+        let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::Io };
+        device.failure(reason, format_args!("overlay: {error}"))
+    };
+    for path in [LOWER, UPPER] {
+        // It is there, or the attach says that it is not.
+        let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
+    }
+    let tmpfs = Mount::new("tmpfs", "tmpfs", &[("mode", "0755")], Access::ReadWrite).map_err(failed)?;
+    erofs.attach(LOWER).map_err(failed)?;
+    let made = tmpfs.attach(UPPER).and_then(|()| {
+        for path in ["/upper/upper", "/upper/work"] {
+            let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
+        }
+        let options = [("lowerdir", LOWER), ("upperdir", "/upper/upper"), ("workdir", "/upper/work")];
+        let overlay = Mount::new("overlay", "overlay", &options, Access::Root);
+        mounts::detach(UPPER).and(overlay)
+    });
+    mounts::detach(LOWER).map_err(failed)?;
+    made.map_err(failed)
+}

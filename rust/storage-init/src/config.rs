@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 2: the configuration and the certificates of the mini-initramfs, and the kernel command line held against it.
+//!
+//! The files are as trusted as what authenticates kernel and initramfs together. The command line is not trusted: it is
+//! looked at for words that the configuration does not list, and steers nothing.
+
+use boot_formats::x509;
+use boot_record::cmdline;
+use boot_record::config::{self, CmdlineOther, Config};
+use boot_record::reason::Reason;
+use rustix::fs::{Mode, OFlags};
+
+use crate::failure::Failure;
+
+/// The configuration's place in the mini-initramfs.
+pub const CONFIG: &str = "/etc/initoverlayfs.conf";
+/// The folder of the certificates that the configuration names.
+pub const CERTIFICATES: &str = "/etc/initoverlayfs";
+/// Most bytes of a configuration; the parser refuses more by name.
+const CONFIG_BYTES: usize = 16 * 1024;
+/// Most bytes of a certificate: one of RSA-4096 has about 1400.
+const CERTIFICATE_BYTES: usize = 8 * 1024;
+/// The kernel's COMMAND_LINE_SIZE on arm64 is 2048.
+const CMDLINE_BYTES: usize = 4 * 1024;
+/// Most certificates: the configuration's own limit.
+const CERTIFICATE_COUNT: usize = 4;
+
+/// A certificate that may sign DDIs, as DER that was parsed once.
+#[derive(Debug)]
+pub struct Anchor(Vec<u8>);
+
+impl Anchor {
+    /// The certificate.
+    pub fn certificate(&self) -> Option<x509::Certificate<'_>> {
+        x509::parse(&self.0).ok()
+    }
+}
+
+/// What the image's maker configured.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration file.
+    pub config: Config,
+    /// The certificates it names, in its order.
+    pub anchors: heapless::Vec<Anchor, CERTIFICATE_COUNT>,
+}
+
+/// Reads all of it.
+///
+/// # Errors
+/// `config-invalid` for a missing, unreadable or bad file; `command-line` for a word that the configuration does not
+/// allow, where it says to refuse those.
+pub fn read() -> Result<Settings, Failure> {
+    let text = read_file(CONFIG, CONFIG_BYTES.saturating_add(1))?;
+    let config = config::parse(&text).map_err(|error| Failure::new(Reason::ConfigInvalid, CONFIG, error))?;
+    let mut anchors = heapless::Vec::new();
+    for name in &config.certificates {
+        let path: heapless::String<128> = crate::failure::text(format_args!("{CERTIFICATES}/{name}"));
+        let der = read_file(&path, CERTIFICATE_BYTES)?;
+        x509::parse(&der).map_err(|error| Failure::new(Reason::ConfigInvalid, &path, error))?;
+        anchors
+            .push(Anchor(der))
+            .map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than 4"))?;
+    }
+    check_command_line(&config)?;
+    Ok(Settings { config, anchors })
+}
+
+fn check_command_line(config: &Config) -> Result<(), Failure> {
+    if config.cmdline_other == CmdlineOther::Ignore {
+        return Ok(());
+    }
+    let line = read_file("/proc/cmdline", CMDLINE_BYTES)?;
+    let line =
+        core::str::from_utf8(&line).map_err(|error| Failure::new(Reason::CommandLine, "/proc/cmdline", error))?;
+    match cmdline::first_not_allowed(config, line.trim_ascii_end()) {
+        None => Ok(()),
+        Some(word) => Err(Failure::new(
+            Reason::CommandLine,
+            "/proc/cmdline",
+            format_args!("\"{word}\" is not in cmdline-allow of {CONFIG}"),
+        )),
+    }
+}
+
+/// The whole of a file that has at most `most` bytes.
+fn read_file(path: &str, most: usize) -> Result<Vec<u8>, Failure> {
+    let failed = |errno: kernel_edge::Errno| Failure::new(Reason::ConfigInvalid, path, errno);
+    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+    read_all(&fd, most).map_err(failed)
+}
+
+/// Reads `fd` to its end; EFBIG where it has more than `most` bytes.
+pub fn read_all(fd: impl std::os::fd::AsFd, most: usize) -> Result<Vec<u8>, kernel_edge::Errno> {
+    let mut bytes = vec![0; most.saturating_add(1)];
+    let mut len = 0_usize;
+    while let Some(rest) = bytes.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(&fd, rest) {
+            Ok(0) => break,
+            Ok(read) => len = len.saturating_add(read),
+            Err(kernel_edge::Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    if len > most {
+        return Err(kernel_edge::Errno::FBIG);
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}

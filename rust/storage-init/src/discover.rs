@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 4: the disks, as the kernel finds them.
+//!
+//! One uevent socket, opened before one look at /sys/class/block, so that no disk falls in between. No polling, no
+//! sleep: the one wait has the configured deadline. Only devices that the configuration allows are opened.
+
+use core::time::Duration;
+
+use boot_formats::uevent::{self, Action, Uevent};
+use boot_record::config::Config;
+use boot_record::reason::Reason;
+use kernel_edge::block::{self, ReadOnly};
+use kernel_edge::uevents::{Received, Socket};
+use rustix::fs::{Mode, OFlags};
+
+use crate::config::read_all;
+use crate::failure::{DeviceLabel, Failure, text};
+use crate::journal::now;
+
+/// Bytes of one message; the kernel's own buffer (UEVENT_BUFFER_SIZE) has 2048.
+const MESSAGE: usize = 4096;
+/// Bytes of a sysfs file: one page.
+const SYSFS: usize = 4096;
+/// Disks that are remembered and waiting; boards have a handful, a UFS has up to 32 logical units.
+const DISKS: usize = 64;
+
+/// The name of a block device in /dev and /sys/class/block.
+pub type DeviceName = heapless::String<32>;
+
+/// A whole disk that the configuration allows, open for reading.
+#[derive(Debug)]
+pub struct BlockDevice {
+    /// Its name, such as `mmcblk0`.
+    pub name: DeviceName,
+    /// The device itself.
+    pub device: ReadOnly,
+    /// Bytes of a logical sector.
+    pub sector_size: u32,
+}
+
+/// The search for disks.
+#[derive(Debug)]
+pub struct Discovery {
+    socket: Socket,
+    /// When waiting ends, in microseconds of the journal's clock.
+    deadline_us: u64,
+    waiting: heapless::Deque<DeviceName, DISKS>,
+    /// Name and sequence number of the disks that were found: each is looked at once.
+    seen: heapless::Vec<(DeviceName, Option<u64>), DISKS>,
+}
+
+impl Discovery {
+    /// Opens the socket, then looks at the disks that are there already. The deadline counts from here.
+    ///
+    /// # Errors
+    /// `kernel-lacks` without uevents or /sys/class/block.
+    pub fn begin(config: &Config) -> Result<Self, Failure> {
+        let socket = Socket::open().map_err(|error| Failure::new(Reason::KernelLacks, "uevents", error))?;
+        let patience = u64::try_from(config.device_deadline.as_micros()).unwrap_or(u64::MAX);
+        let mut discovery = Self {
+            socket,
+            deadline_us: now().saturating_add(patience),
+            waiting: heapless::Deque::new(),
+            seen: heapless::Vec::new(),
+        };
+        discovery.scan(config)?;
+        Ok(discovery)
+    }
+
+    /// The next disk, waiting for one until the deadline; `None` after it.
+    ///
+    /// # Errors
+    /// `kernel-lacks` where the socket fails. A disk that cannot be opened is an `io` failure of that disk.
+    pub fn next(&mut self, config: &Config) -> Result<Option<DeviceName>, Failure> {
+        let mut buffer = [0_u8; MESSAGE];
+        loop {
+            if let Some(name) = self.waiting.pop_front() {
+                return Ok(Some(name));
+            }
+            let left = self.deadline_us.saturating_sub(now());
+            if left == 0 {
+                return Ok(None);
+            }
+            let received = self
+                .socket
+                .receive(&mut buffer, Duration::from_micros(left))
+                .map_err(|error| Failure::new(Reason::KernelLacks, "uevents", error))?;
+            match received {
+                Received::TimedOut => {}
+                Received::Lost => self.scan(config)?,
+                Received::Message(message) => {
+                    if let Ok(event) = uevent::parse(message) {
+                        self.consider(config, &event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes note of a whole disk that the configuration allows and that was not seen before.
+    fn consider(&mut self, config: &Config, event: &Uevent<'_>) {
+        let disk = event.subsystem == Some("block") && event.devtype == Some("disk");
+        if event.action != Action::Add || !disk || !config.allows_device(event.devpath) {
+            return;
+        }
+        let Some(name) = event.devname.and_then(|name| DeviceName::try_from(name).ok()) else { return };
+        let identity = (name.clone(), event.diskseq);
+        if self.seen.contains(&identity) {
+            return;
+        }
+        // More disks than a board has: what does not fit is not looked at.
+        if self.seen.push(identity).is_ok() {
+            let _ = self.waiting.push_back(name);
+        }
+    }
+
+    /// Considers every entry of /sys/class/block: each is a link to ../../devices/..., the DEVPATH.
+    fn scan(&mut self, config: &Config) -> Result<(), Failure> {
+        const CLASS: &str = "/sys/class/block";
+        let failed = |error: std::io::Error| Failure::new(Reason::KernelLacks, CLASS, error);
+        for entry in std::fs::read_dir(CLASS).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            // A device may go while we look; then there is nothing to consider.
+            let Ok(link) = std::fs::read_link(&path) else { continue };
+            let Some(devpath) = link.to_str().and_then(|link| link.strip_prefix("../..")) else { continue };
+            if !config.allows_device(devpath) {
+                continue;
+            }
+            let Ok(fd) = rustix::fs::open(path.join("uevent"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+                continue;
+            };
+            let Ok(bytes) = read_all(fd, SYSFS) else { continue };
+            if let Ok(event) = uevent::parse_sysfs(devpath, &bytes) {
+                self.consider(config, &event);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a disk that [`Discovery::next`] named.
+///
+/// # Errors
+/// `io` with the call that failed.
+pub fn open(name: &DeviceName) -> Result<BlockDevice, Failure> {
+    let failed = |error: block::Error| Failure::new(Reason::Io, name, error);
+    let node: DeviceLabel = text(format_args!("/dev/{name}"));
+    let device = ReadOnly::open(&node).map_err(failed)?;
+    let sector_size = device.sector_size().map_err(failed)?;
+    Ok(BlockDevice { name: name.clone(), device, sector_size })
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 1: the kernel's own file systems.
+
+use boot_record::reason::Reason;
+use kernel_edge::mounts::{Access, Error, Mount};
+use rustix::fs::Mode;
+
+use crate::failure::Failure;
+
+/// A file system that the kernel makes by itself.
+pub struct KernelFileSystem {
+    /// Its type, which is also what it is called where a source is asked for.
+    pub kind: &'static str,
+    /// Where it is mounted, here and in the new root.
+    pub path: &'static str,
+    options: &'static [(&'static str, &'static str)],
+    access: Access,
+}
+
+/// What is mounted, in this order; `hand_over` moves it to the new root.
+pub const KERNEL_FILE_SYSTEMS: [KernelFileSystem; 4] = [
+    KernelFileSystem { kind: "devtmpfs", path: "/dev", options: &[("mode", "0755")], access: Access::Devices },
+    KernelFileSystem { kind: "proc", path: "/proc", options: &[], access: Access::Kernel },
+    KernelFileSystem { kind: "sysfs", path: "/sys", options: &[], access: Access::Kernel },
+    KernelFileSystem { kind: "tmpfs", path: "/run", options: &[("mode", "0755")], access: Access::ReadWrite },
+];
+
+/// Mounts devtmpfs, proc, sysfs and the tmpfs of /run, making the directories where the initramfs has none.
+///
+/// # Errors
+/// `kernel-lacks` with the name of the file system, `io` for what the kernel did not mount.
+pub fn prepare() -> Result<(), Failure> {
+    kernel_edge::power::ignore_ctrl_alt_del();
+    for KernelFileSystem { kind, path, options, access } in KERNEL_FILE_SYSTEMS {
+        let failed = |error: Error| {
+            let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::Io };
+            Failure::new(reason, kind, error)
+        };
+        // It is there, or the attach says that it is not.
+        let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
+        Mount::new(kind, kind, options, access).and_then(|mount| mount.attach(path)).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 10: [`MountedRoot`] -> exec of init.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use boot_record::boot_json::BootRecord;
+use boot_record::reason::Reason;
+use kernel_edge::mounts;
+use rustix::fs::{Mode, OFlags};
+
+use crate::activate::MountedRoot;
+use crate::config::{CERTIFICATES, CONFIG, Settings};
+use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
+use crate::failure::{Failure, text};
+
+/// Where the root hangs until it is moved to `/`.
+const SYSROOT: &str = "/sysroot";
+/// The folder that the booted system finds our record in.
+const RECORD_FOLDER: &str = "/run/initoverlayfs";
+/// The record.
+const RECORD: &str = "/run/initoverlayfs/boot.json";
+/// Most bytes of the record.
+const RECORD_BYTES: usize = 32 * 1024;
+
+/// Writes boot.json, leaves the devices to the mount that uses them, frees the initramfs, moves to the new root and
+/// executes its init with no arguments and the kernel's own environment. Does not come back unless it failed.
+///
+/// # Errors
+/// `io` with the step that failed. The root may be half moved by then: there is nothing to go back to.
+pub fn hand_over(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Failure {
+    let label = mounted.device.facts().label.clone();
+    match prepare(mounted, settings, record) {
+        Ok(()) => {
+            let init = settings.config.init.as_str();
+            let error = Command::new(init).env_clear().env("HOME", "/").env("TERM", "linux").exec();
+            Failure::new(Reason::InitMissing, &label, format_args!("exec {init}: {error}"))
+        }
+        Err(detail) => Failure::new(Reason::Io, &label, detail),
+    }
+}
+
+fn prepare(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Result<(), String> {
+    write_record(record).map_err(|error| format!("{RECORD}: {error}"))?;
+
+    let MountedRoot { root, mut device } = mounted;
+    let _ = rustix::fs::mkdir(SYSROOT, Mode::from_raw_mode(0o755));
+    root.attach(SYSROOT).map_err(|error| error.to_string())?;
+    device.remove_after_use().map_err(|error| error.to_string())?;
+    for KernelFileSystem { path, .. } in KERNEL_FILE_SYSTEMS {
+        mounts::move_mount(path, &text::<32>(format_args!("{SYSROOT}{path}"))).map_err(|error| error.to_string())?;
+    }
+    free_initramfs(settings);
+    mounts::switch_root(SYSROOT).map_err(|error| error.to_string())
+}
+
+fn write_record(record: &BootRecord) -> Result<(), std::io::Error> {
+    let mut buffer = vec![0_u8; RECORD_BYTES];
+    let len = record.to_json(&mut buffer).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+    rustix::fs::mkdir(RECORD_FOLDER, Mode::from_raw_mode(0o755))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::open(RECORD, flags, Mode::from_raw_mode(0o444))?;
+    let mut rest = buffer.get(..len).unwrap_or_default();
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Unlinks what the mini-initramfs holds, so that its memory is free once init runs. Only names that we know, and
+/// only where the root is the initramfs: never the files of a disk.
+fn free_initramfs(settings: &Settings) {
+    const RAMFS_MAGIC: u64 = 0x8584_58f6;
+    const TMPFS_MAGIC: u64 = 0x0102_1994;
+    let in_memory = rustix::fs::statfs("/").is_ok_and(|stat| {
+        let magic = u64::try_from(stat.f_type).unwrap_or_default();
+        magic == RAMFS_MAGIC || magic == TMPFS_MAGIC
+    });
+    if !in_memory {
+        return;
+    }
+    for name in &settings.config.certificates {
+        let _ = rustix::fs::unlink(&*text::<128>(format_args!("{CERTIFICATES}/{name}")));
+    }
+    for path in [CONFIG, "/init"] {
+        let _ = rustix::fs::unlink(path);
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where DDIs come from: the configured sources of one disk.
+
+mod esp_file;
+mod partition;
+
+use boot_formats::dps::Role;
+use boot_formats::gpt::{self, Table, Which};
+use boot_record::config::{Config, Source};
+use boot_record::event::Event;
+use boot_record::reason::Reason;
+
+use crate::discover::BlockDevice;
+use crate::failure::{DeviceLabel, Failure, text};
+use crate::journal::Journal;
+use crate::select::Candidates;
+use crate::table;
+
+/// Looks for candidates in all configured sources of `disk`. A source that cannot be looked into is reported and
+/// does not hide the others.
+///
+/// # Errors
+/// Where there is no candidate: the first failure of a source, `partition-table` where the disk has none that can be
+/// used, `no-source` where it has no partition of the configured kinds, `no-candidate` where those are empty.
+pub fn search(disk: &BlockDevice, config: &Config, journal: &mut Journal) -> Result<Candidates, Failure> {
+    let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
+    let (table, which) = table::read(&disk.device, disk.sector_size).map_err(failed)?;
+    if which == Which::Backup {
+        journal.log(&Event::BackupTable { device: &disk.name });
+    }
+
+    let mut candidates = Candidates::default();
+    let mut first_failure = None;
+    let mut looked_into = 0_usize;
+    for (rank, source) in config.sources.iter().enumerate() {
+        for partition in table.partitions.iter().filter(|partition| holds(*source, partition)) {
+            looked_into = looked_into.saturating_add(1);
+            let added = node(disk, partition).and_then(|node| match source {
+                Source::EspFile => esp_file::search(&node, config, rank, &mut candidates),
+                Source::Partition => partition::search(&node, partition, config, rank, &mut candidates),
+            });
+            if let Err(failure) = added {
+                journal.refused(&failure);
+                first_failure.get_or_insert(failure);
+            }
+        }
+    }
+    if candidates.len() > 0 {
+        return Ok(candidates);
+    }
+    Err(first_failure.unwrap_or_else(|| match looked_into {
+        0 => missing(disk, config, &table),
+        _ => Failure::new(
+            Reason::NoCandidate,
+            &disk.name,
+            format_args!("no DDI named {}_VERSION in the configured sources", config.image_id),
+        ),
+    }))
+}
+
+/// Whether a partition is of the kind that a source looks into.
+fn holds(source: Source, partition: &gpt::Partition) -> bool {
+    match source {
+        Source::EspFile => matches!(Role::of(partition.type_guid), Role::Esp | Role::Xbootldr),
+        Source::Partition => Role::of(partition.type_guid) == Role::InitoverlayfsDdi,
+    }
+}
+
+fn missing(disk: &BlockDevice, config: &Config, table: &Table) -> Failure {
+    let wanted = match config.sources.first() {
+        Some(Source::EspFile) if config.sources.len() == 1 => "an EFI system or XBOOTLDR partition",
+        Some(Source::Partition) if config.sources.len() == 1 => "a partition of the initoverlayfs DDI type",
+        _ => "a partition of a configured source",
+    };
+    let count = table.partitions.len();
+    Failure::new(Reason::NoSource, &disk.name, format_args!("none of its {count} partitions is {wanted}"))
+}
+
+/// The node of a partition in /dev. The kernel has made it, unless it could not read the table that we could: then it
+/// is told of the partition.
+fn node(disk: &BlockDevice, partition: &gpt::Partition) -> Result<Node, Failure> {
+    // The rule of the kernel's disk_name(): a letter keeps the digits apart.
+    let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+    let name: DeviceLabel = text(format_args!("{}{between}{}", disk.name, partition.number));
+    let sysfs = |attribute: &str| -> Option<u64> {
+        let path: heapless::String<256> = text(format_args!("/sys/class/block/{name}/{attribute}"));
+        std::fs::read_to_string(&*path).ok()?.trim_ascii().parse().ok()
+    };
+    match (sysfs("start"), sysfs("size")) {
+        // In units of 512 bytes, whatever the disk's sectors (block/partitions/core.c).
+        (Some(start), Some(size)) => {
+            let (offset, len) = (start.checked_mul(512), size.checked_mul(512));
+            if offset != Some(partition.range.offset) || len != Some(partition.range.len) {
+                let detail = "the kernel sees other bounds than the partition table has";
+                return Err(Failure::new(Reason::PartitionTable, &name, detail));
+            }
+        }
+        _ => disk
+            .device
+            .add_partition(partition.number, partition.range.offset, partition.range.len)
+            .map_err(|error| Failure::new(Reason::PartitionTable, &name, error))?,
+    }
+    let path = text(format_args!("/dev/{name}"));
+    Ok(Node { name, path })
+}
+
+/// A partition as a device.
+#[derive(Debug)]
+struct Node {
+    /// Such as `mmcblk0p1`.
+    name: DeviceLabel,
+    /// Such as `/dev/mmcblk0p1`.
+    path: DeviceLabel,
+}

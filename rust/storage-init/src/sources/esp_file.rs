@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Source `esp-file`: `/initoverlayfs/NAME_VERSION[+LEFT[-DONE]].raw` on an EFI system or XBOOTLDR partition.
+//!
+//! The file system is not signed. It is mounted where no path leads to, read-only, without devices and programs, and
+//! what is read from it is verified like the bytes of any disk.
+
+use std::rc::Rc;
+
+use boot_formats::file_name;
+use boot_record::config::Config;
+use boot_record::reason::Reason;
+use kernel_edge::mounts::{Access, Mount};
+use rustix::fs::{Dir, FileType};
+
+use super::Node;
+use crate::failure::{Failure, text};
+use crate::select::{Candidate, Candidates, Origin};
+
+/// The folder of DDIs.
+const FOLDER: &str = "initoverlayfs";
+/// Longest file name, in bytes: what fits a label beside the partition and the folder.
+const NAME: usize = 128;
+
+/// Adds the DDIs in the folder of one partition.
+///
+/// # Errors
+/// `file-system` for what is not a vfat that the kernel mounts, `io` where the folder cannot be read. A missing
+/// folder is no error: the partition has no candidates.
+pub fn search(node: &Node, config: &Config, rank: usize, candidates: &mut Candidates) -> Result<(), Failure> {
+    let esp = Mount::new("vfat", &node.path, &[], Access::ReadOnlyData).map_err(|error| {
+        let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::FileSystem };
+        Failure::new(reason, &node.name, error)
+    })?;
+    let unreadable = |errno| Failure::new(Reason::Io, &node.name, format_args!("/{FOLDER}: {errno}"));
+    if !esp.has_directory(FOLDER).map_err(unreadable)? {
+        return Ok(());
+    }
+    let esp = Rc::new(esp);
+    let folder = esp.open(FOLDER).map_err(unreadable)?;
+    for entry in Dir::new(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if entry.file_type() != FileType::RegularFile {
+            continue;
+        }
+        let Ok(parsed) = file_name::parse(name) else { continue };
+        if parsed.name != config.image_id.as_str() {
+            continue;
+        }
+        let (Ok(version), true) = (heapless::String::try_from(parsed.version), name.len() <= NAME) else {
+            continue;
+        };
+        candidates.insert(Candidate {
+            origin: Origin::EspFile { esp: Rc::clone(&esp), path: text(format_args!("{FOLDER}/{name}")) },
+            version,
+            tries: parsed.tries,
+            label: text(format_args!("{}:/{FOLDER}/{name}", node.name)),
+            rank,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads a GPT: of a disk, or of a DDI in a file or partition. The primary one, or the backup where that is bad.
+
+use core::fmt;
+
+use boot_formats::gpt::{self, Geometry, Header, Table, Which};
+use kernel_edge::block::{self, ReadOnly};
+
+/// Why there is no table.
+#[derive(Clone, Copy, Debug)]
+pub enum Error {
+    /// It could not be read.
+    Read(block::Error),
+    /// The size or sector size cannot be that of a disk with a GPT.
+    Geometry(gpt::Error),
+    /// Both copies are bad.
+    Bad {
+        /// What is wrong with the first copy.
+        primary: gpt::Error,
+        /// And with the one at the end.
+        backup: gpt::Error,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => write!(f, "{error}"),
+            Self::Geometry(error) => write!(f, "{error}"),
+            Self::Bad { primary, backup } => write!(f, "primary {primary}; backup {backup}"),
+        }
+    }
+}
+
+enum CopyError {
+    Read(block::Error),
+    Bad(gpt::Error),
+}
+
+/// Reads the table of a disk with sectors of `sector_size` bytes. Says which copy it is from.
+///
+/// # Errors
+/// See [`Error`]. A copy that cannot be read (a bad sector) ends the search: the other one may not be what its writer
+/// believes to be in force.
+pub fn read(device: &ReadOnly, sector_size: u32) -> Result<(Table, Which), Error> {
+    let geometry = Geometry::new(sector_size, device.bytes()).map_err(Error::Geometry)?;
+    let primary = match read_copy(device, geometry, Which::Primary) {
+        Ok(table) => return Ok((table, Which::Primary)),
+        Err(CopyError::Read(error)) => return Err(Error::Read(error)),
+        Err(CopyError::Bad(error)) => error,
+    };
+    match read_copy(device, geometry, Which::Backup) {
+        Ok(table) => Ok((table, Which::Backup)),
+        Err(CopyError::Read(error)) => Err(Error::Read(error)),
+        Err(CopyError::Bad(backup)) => Err(Error::Bad { primary, backup }),
+    }
+}
+
+/// Reads the table of an image, whose sector size is nowhere said: 512 bytes first, as `systemd-repart` and `ddi`
+/// write it, then 4096.
+///
+/// # Errors
+/// That of 512-byte sectors.
+pub fn read_image(image: &ReadOnly) -> Result<(Table, Which), Error> {
+    read(image, 512).or_else(|error| read(image, 4096).map_err(|_| error))
+}
+
+fn read_copy(device: &ReadOnly, geometry: Geometry, which: Which) -> Result<Table, CopyError> {
+    let at = match which {
+        Which::Primary => geometry.primary_header(),
+        Which::Backup => geometry.backup_header(),
+    };
+    let mut sector = [0_u8; 4096];
+    let sector = usize::try_from(at.len).ok().and_then(|len| sector.get_mut(..len)).unwrap_or_default();
+    let sector = read_exactly(device, sector, at.offset)?;
+    let header: Header = gpt::parse_header(sector, geometry, which).map_err(CopyError::Bad)?;
+    let array = header.entry_array();
+    // At most gpt::MAX_ENTRY_ARRAY: the header's parser refuses more.
+    let mut entries = vec![0_u8; usize::try_from(array.len).unwrap_or_default()];
+    let entries = read_exactly(device, &mut entries, array.offset)?;
+    gpt::parse_entries(&header, geometry, entries).map_err(CopyError::Bad)
+}
+
+/// What was there to read: the parsers say by themselves what they miss.
+fn read_exactly<'a>(device: &ReadOnly, buffer: &'a mut [u8], offset: u64) -> Result<&'a [u8], CopyError> {
+    let len = device.read_at(buffer, offset).map_err(CopyError::Read)?;
+    Ok(buffer.get(..len).unwrap_or_default())
+}

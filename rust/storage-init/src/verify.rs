@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 6: Candidate -> [`SignedRoot`].
+//!
+//! Everything that can be said of a DDI without reading its data is checked here, cheapest first: the partition table,
+//! the layout, the signature's form, the signer, the hash tree's header, and last the signature itself, by the kernel
+//! when it loads the dm-verity table.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+use boot_formats::ddi::{self, Layout};
+use boot_formats::dps::Role;
+use boot_formats::range::ByteRange;
+use boot_formats::verity::{RootHash, Superblock};
+use boot_formats::{pkcs7, signature_json, verity};
+use boot_record::config::{SignaturePath, Source};
+use boot_record::reason::Reason;
+use kernel_edge::block::{self, ReadOnly};
+use kernel_edge::keyring::UserKey;
+use kernel_edge::loop_device::LoopDevice;
+use kernel_edge::{dm, verity as kernel_verity};
+
+use crate::config::{Anchor, Settings};
+use crate::failure::{DeviceLabel, Failure, text};
+use crate::select::{Candidate, Origin};
+use crate::table;
+
+/// Bytes read of a signature partition; what lies beyond must not be needed (boot_formats::signature_json).
+const SIGNATURE_BYTES: u64 = 64 * 1024;
+/// Bytes read of the hash partition: the superblock (512) in its block.
+const SUPERBLOCK_BYTES: usize = 4096;
+
+/// Who signed.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// SHA-256 of the configured certificate.
+    pub sha256: [u8; 32],
+    /// The common name of its subject.
+    pub common_name: heapless::String<64>,
+    /// Whether the name says DEVELOPMENT.
+    pub development: bool,
+}
+
+/// What is known of a DDI once its signature is accepted.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// What the console calls it.
+    pub label: DeviceLabel,
+    /// The configured source that it came from.
+    pub source: Source,
+    /// The version that its name claims; the authentic one is compared after the mount.
+    pub claimed_version: heapless::String<64>,
+    /// The signed hash.
+    pub root_hash: RootHash,
+    /// Whose certificate signed it.
+    pub signer: Signer,
+}
+
+/// A DDI whose root hash was signed by a configured certificate, as the kernel confirmed when it loaded the table.
+/// The device is still suspended: nothing was read through it, and no block was checked yet. Dropping this removes
+/// all its devices.
+#[derive(Debug)]
+pub struct SignedRoot {
+    facts: Facts,
+    // In the order in which they must go.
+    verity: dm::Device,
+    data: dm::Device,
+    parent: Parent,
+}
+
+impl SignedRoot {
+    /// What is known of it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Takes it apart for the next stage.
+    pub fn into_parts(self) -> (Facts, dm::Device, dm::Device, Parent) {
+        (self.facts, self.verity, self.data, self.parent)
+    }
+}
+
+/// The block device that holds the whole DDI.
+#[derive(Debug)]
+pub enum Parent {
+    /// A loop device over a file.
+    Loop(LoopDevice),
+    /// A partition.
+    Partition(ReadOnly),
+}
+
+impl Parent {
+    fn device(&self) -> &ReadOnly {
+        match self {
+            Self::Loop(device) => device.device(),
+            Self::Partition(device) => device,
+        }
+    }
+}
+
+/// Verifies one candidate.
+///
+/// # Errors
+/// A [`Failure`] of the candidate, whose reason says which check refused it; see docs/security.md.
+pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
+    // The one value today; a second one makes this a choice.
+    let SignaturePath::Kernel = settings.config.signature;
+    let fail = |reason| {
+        let label = &candidate.label;
+        move |error: &dyn core::fmt::Display| Failure::new(reason, label, error)
+    };
+    let image = open(candidate)?;
+    let described = Described::read(&image, &fail)?;
+    let signer = signer(&described.signature, &settings.anchors, &fail)?;
+
+    let io = fail(Reason::Io);
+    let parent = match &candidate.origin {
+        Origin::EspFile { .. } => Parent::Loop(LoopDevice::over(image.as_fd()).map_err(|error| io(&error))?),
+        Origin::Partition { .. } => Parent::Partition(image),
+    };
+    let lacks = fail(Reason::KernelLacks);
+    let control = dm::Control::open().map_err(|error| lacks(&error))?;
+    let data = described.map_data(&control, parent.device()).map_err(|error| io(&error))?;
+    let verity = described.map_verity(&control, parent.device(), &data, &fail)?;
+    Ok(SignedRoot {
+        facts: Facts {
+            label: candidate.label.clone(),
+            source: candidate.origin.source(),
+            claimed_version: candidate.version.clone(),
+            root_hash: described.signature.root_hash,
+            signer,
+        },
+        verity,
+        data,
+        parent,
+    })
+}
+
+fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
+    match &candidate.origin {
+        Origin::EspFile { esp, path } => {
+            esp.open(path).map_err(|errno| block::Error { call: block::Call::Open, errno }).and_then(ReadOnly::from_fd)
+        }
+        Origin::Partition { node } => ReadOnly::open(node),
+    }
+    .map_err(|error| Failure::new(Reason::Io, &candidate.label, error))
+}
+
+/// What a DDI says of itself, in forms that hold together. Not yet believed.
+struct Described {
+    layout: Layout,
+    superblock: Superblock,
+    signature: signature_json::Signature,
+}
+
+impl Described {
+    fn read<'a, F>(image: &ReadOnly, fail: &impl Fn(Reason) -> F) -> Result<Self, Failure>
+    where
+        F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
+    {
+        let (table, _) = table::read_image(image).map_err(|error| fail(Reason::NotADdi)(&error))?;
+        let layout = ddi::layout(&table).map_err(|error| match error {
+            ddi::Error::Missing(Role::RootVeritySig) => fail(Reason::Unsigned)(&error),
+            _ => fail(Reason::NotADdi)(&error),
+        })?;
+
+        let signature = read_range(image, layout.signature, SIGNATURE_BYTES, fail)?;
+        let signature = signature_json::parse(&signature).map_err(|error| fail(Reason::SignatureMalformed)(&error))?;
+        layout.check_root_hash(&signature.root_hash).map_err(|error| fail(Reason::RootHashMismatch)(&error))?;
+
+        let superblock = read_range(image, layout.verity, SUPERBLOCK_BYTES as u64, fail)?;
+        let superblock = verity::parse(&superblock)
+            .and_then(|superblock| superblock.require_4k().map(|()| superblock))
+            .and_then(|superblock| superblock.check_fits(layout.root, layout.verity).map(|()| superblock))
+            .map_err(|error| fail(Reason::VeritySuperblock)(&error))?;
+        Ok(Self { layout, superblock, signature })
+    }
+
+    /// dm-verity reads its data from the first block of a device, so the root partition becomes one.
+    fn map_data(&self, control: &dm::Control, parent: &ReadOnly) -> Result<dm::Device, DataError> {
+        let number = parent.number().map_err(DataError::Block)?;
+        let hash = self.signature.root_hash;
+        let data = control
+            .create(&text::<128>(format_args!("{hash}-data")), &text::<128>(format_args!("INITOVERLAYFS-DATA-{hash}")))
+            .map_err(DataError::Dm)?;
+        let ByteRange { offset, len } = self.layout.root;
+        data.load(len >> 9, "linear", &text::<64>(format_args!("{number} {}", offset >> 9))).map_err(DataError::Dm)?;
+        data.resume().map_err(DataError::Dm)?;
+        Ok(data)
+    }
+
+    /// Loads the signed table; the kernel checks the signature while it does.
+    fn map_verity<'a, F>(
+        &self,
+        control: &dm::Control,
+        parent: &ReadOnly,
+        data: &dm::Device,
+        fail: &impl Fn(Reason) -> F,
+    ) -> Result<dm::Device, Failure>
+    where
+        F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
+    {
+        let io = fail(Reason::Io);
+        let root_hash = self.signature.root_hash;
+        // Name and UUID as libcryptsetup makes them, so that systemd finds its own device in ours.
+        let name: heapless::String<128> = text(format_args!("{root_hash}-verity"));
+        let mut uuid: heapless::String<128> = text("CRYPT-VERITY-");
+        for byte in self.superblock.uuid {
+            let digits: heapless::String<2> = text(format_args!("{byte:02x}"));
+            let _ = uuid.push_str(&digits);
+        }
+        let _ = uuid.push_str(&text::<128>(format_args!("-{name}")));
+
+        let description = CString::new(format!("initoverlayfs:{root_hash}")).map_err(|error| io(&error))?;
+        let key = UserKey::add(&description, &self.signature.pkcs7).map_err(|error| io(&error))?;
+        // Of 4096 bytes: `require_4k` saw to it.
+        let hash_offset_blocks = self.layout.verity.offset >> 12;
+        let table = kernel_verity::Table {
+            data: data.number(),
+            hash: parent.number().map_err(|error| io(&error))?,
+            block_sizes: (self.superblock.data_block_size, self.superblock.hash_block_size),
+            data_blocks: self.superblock.data_blocks,
+            hash_start_block: hash_offset_blocks.saturating_add(self.superblock.hash_start_block()),
+            root_hash: &text::<64>(root_hash),
+            salt: &self.superblock.salt,
+        };
+        let device = control.create(&name, &uuid).map_err(|error| io(&error))?;
+        kernel_verity::load_signed(&device, &table, &key).map_err(|error| {
+            let reason = match error {
+                kernel_verity::Error::NoSuchCertificate(_) => Reason::SignerUnknown,
+                kernel_verity::Error::Rejected(_) => Reason::SignatureRejected,
+                kernel_verity::Error::AlgorithmMissing(_)
+                | kernel_verity::Error::NoSignatureSupport
+                | kernel_verity::Error::NoVerity => Reason::KernelLacks,
+                kernel_verity::Error::Table(_) => Reason::VeritySuperblock,
+            };
+            fail(reason)(&error)
+        })?;
+        Ok(device)
+    }
+}
+
+/// Why the root partition did not become a device.
+enum DataError {
+    Block(block::Error),
+    Dm(dm::Error),
+}
+
+impl core::fmt::Display for DataError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Block(error) => write!(f, "{error}"),
+            Self::Dm(error) => write!(f, "data device: {error}"),
+        }
+    }
+}
+
+/// The configured certificate whose issuer and serial number the sole signer names. Which key made the signature is
+/// the kernel's to check.
+fn signer<'a, F>(
+    signature: &signature_json::Signature,
+    anchors: &[Anchor],
+    fail: &impl Fn(Reason) -> F,
+) -> Result<Signer, Failure>
+where
+    F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
+{
+    let signer = pkcs7::sole_signer(&signature.pkcs7).map_err(|error| fail(Reason::SignatureMalformed)(&error))?;
+    let certificate = anchors
+        .iter()
+        .filter_map(Anchor::certificate)
+        .find(|certificate| certificate.is_signer(&signer))
+        .ok_or_else(|| fail(Reason::SignerUnknown)(&"the signer is none of the configured certificates"))?;
+    Ok(Signer {
+        sha256: certificate.fingerprint(),
+        common_name: text(certificate.subject_common_name.unwrap_or_default()),
+        development: certificate.is_development(),
+    })
+}
+
+/// The first bytes of a partition, at most `most`.
+fn read_range<'a, F>(
+    image: &ReadOnly,
+    range: ByteRange,
+    most: u64,
+    fail: &impl Fn(Reason) -> F,
+) -> Result<Vec<u8>, Failure>
+where
+    F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
+{
+    let mut bytes = vec![0_u8; usize::try_from(range.len.min(most)).unwrap_or_default()];
+    let len = image.read_at(&mut bytes, range.offset).map_err(|error| fail(Reason::Io)(&error))?;
+    bytes.truncate(len);
+    Ok(bytes)
+}
