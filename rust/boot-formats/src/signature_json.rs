@@ -175,12 +175,12 @@ pub fn parse(partition_bytes: &[u8]) -> Result<Signature, Error> {
     let members = object(&mut text)?;
     text.only_padding_left()?;
     let root_hash = members.root_hash.ok_or(Error::MissingMember(Member::RootHash))?;
+    let signature = members.signature.ok_or(Error::MissingMember(Member::Signature))?;
     let root_hash = RootHash::parse_hex(root_hash.text).map_err(Error::RootHash)?;
     let certificate_fingerprint = members
         .certificate_fingerprint
         .map(|value| hex::decode(value.text).map_err(Error::CertificateFingerprint))
         .transpose()?;
-    let signature = members.signature.ok_or(Error::MissingMember(Member::Signature))?;
     Ok(Signature { root_hash, certificate_fingerprint, pkcs7: decode(signature)? })
 }
 
