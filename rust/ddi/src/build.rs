@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ddi build`: from files, a key and a certificate to a signed image.
+//!
+//! Order: refuse what can be refused at once (output, key, certificate, input), make the file system, then one pass over
+//! it that copies and hashes, then the small parts: tree, superblock, signature, tables. Last, read the result as the
+//! boot stage will, force it to the disk and give it its name.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use boot_formats::range::ByteRange;
+use boot_formats::verity::RootHash;
+
+use crate::certificate::{self, Certificate};
+use crate::derive;
+use crate::erofs::{self, Image};
+use crate::file_error::{Action, FileError};
+use crate::identity::{self, Identity};
+use crate::image::{self, Plan};
+use crate::key::{self, PrivateKey};
+use crate::mkfs::{self, Files};
+use crate::output::{self, Output};
+use crate::progress::{Bytes, Waiting};
+use crate::read_back;
+use crate::report::{PartitionReport, Report, SignerReport};
+use crate::salt::Salt;
+use crate::signature;
+use crate::tar_check;
+use crate::verity_tree::{self, BLOCK_SIZE, Destination, Tree};
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What goes in.
+    pub source: Source,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+    /// PEM file with its certificate.
+    pub certificate: PathBuf,
+    /// The image; an existing file is replaced when the new one is whole.
+    pub output: PathBuf,
+    /// Salt of the hash tree; derived if not given.
+    pub salt: Option<Salt>,
+}
+
+/// What goes into an image.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Files, of which mkfs.erofs makes the file system.
+    Files {
+        /// The files.
+        files: Files,
+        /// How to run mkfs.erofs.
+        options: mkfs::Options,
+        /// What the os-release of a tree must say. Not looked at for an archive.
+        identity: Identity,
+    },
+    /// A finished erofs image.
+    Erofs(PathBuf),
+}
+
+impl Source {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Files { files: Files::Tree { path, .. } | Files::Tar { path }, .. } | Self::Erofs(path) => path,
+        }
+    }
+}
+
+/// Why there is no image: one variant for each area.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[allow(missing_docs, reason = "each is the error of the module of its name")]
+pub enum Error {
+    File(#[from] FileError),
+    Output(#[from] output::Error),
+    Key(#[from] key::Error),
+    Certificate(#[from] certificate::Error),
+    Identity(#[from] identity::Error),
+    Tar(#[from] tar_check::Error),
+    Mkfs(#[from] mkfs::Error),
+    Erofs(#[from] erofs::Error),
+    VerityTree(#[from] verity_tree::Error),
+    Signature(#[from] signature::Error),
+    Image(#[from] image::Error),
+    ReadBack(#[from] read_back::Error),
+}
+
+/// Builds the image and says what is in it.
+///
+/// # Errors
+/// See [`Error`]. On an error nothing is left behind, and a file that was there before is as it was.
+pub fn build(request: &Request) -> Result<Report, Error> {
+    let signer = Certificate::load(&request.certificate)?;
+    let key = PrivateKey::load(&request.key)?;
+    signature::require_pair(&key, &signer)?;
+    let output = Output::new(&request.output, &[request.source.path(), &request.key, &request.certificate])?;
+
+    let (root, identity) = file_system(&request.source, &output)?;
+    let salt = match &request.salt {
+        Some(salt) => salt.clone(),
+        None => Salt::derived(derive::salt(root.size, &root.first_block)),
+    };
+    let image = Draft::create(&output, &root, signature::json_len(&signer)?)?;
+    let tree = image.copy(&root, &salt)?;
+    drop(root);
+    image.write(image.plan.signature, 0, &signature::sign(&tree.root_hash, &key, &signer)?)?;
+    image.finish(&tree.root_hash)?;
+    let report = report(request, &image.plan, &tree.root_hash, &salt, &signer, identity);
+    output.publish(&image.file, &image.path)?;
+    Ok(report)
+}
+
+/// The file system, in a file of the work directory unless it was given.
+fn file_system(source: &Source, output: &Output) -> Result<(Image, Identity), Error> {
+    let Source::Files { files, options, identity } = source else {
+        return Ok((Image::open(source.path())?, Identity::default()));
+    };
+    let identity = match files {
+        Files::Tree { path, .. } => identity::read(path, identity)?,
+        Files::Tar { path } => {
+            tar_check::check(path)?;
+            Identity::default()
+        }
+    };
+    let path = output.work_file("root.erofs");
+    let waiting = Waiting::new("mkfs.erofs");
+    mkfs::make(files, options, &path)?;
+    drop(waiting);
+    let image = Image::open(&path)?;
+    // Its pages are dropped with the last handle, before any of them has to be written to the disk.
+    fs::remove_file(&path).map_err(FileError::on(&path, Action::Remove))?;
+    Ok((image, identity))
+}
+
+/// An image without its final name.
+struct Draft {
+    file: File,
+    path: PathBuf,
+    plan: Plan,
+}
+
+impl Draft {
+    /// An image of the right size, all zeros.
+    fn create(output: &Output, root: &Image, signature_len: usize) -> Result<Self, Error> {
+        let signature_len = u64::try_from(signature_len).unwrap_or(u64::MAX);
+        let plan = Plan::new(signature_len, verity_tree::partition_len(root.data_blocks())?, root.size)?;
+        let path = output.work_file("image");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(FileError::on(&path, Action::Create))?;
+        file.set_len(plan.size).map_err(FileError::on(&path, Action::Resize))?;
+        Ok(Self { file, path, plan })
+    }
+
+    /// Writes root and root-verity.
+    fn copy(&self, root: &Image, salt: &Salt) -> Result<Tree, Error> {
+        let destination = Destination { file: &self.file, path: &self.path, offset: self.plan.root.offset };
+        let progress = Bytes::new("hash and copy", root.size);
+        let tree = verity_tree::copy_and_hash(root, destination, salt, &progress)?;
+        let uuid = derive::verity_uuid(&tree.root_hash);
+        self.write(self.plan.verity, 0, &verity_tree::superblock(uuid, root.data_blocks(), salt))?;
+        self.write(self.plan.verity, BLOCK_SIZE, &tree.blocks)?;
+        Ok(tree)
+    }
+
+    /// Writes the tables and reads everything back.
+    fn finish(&self, root_hash: &RootHash) -> Result<(), Error> {
+        self.plan.write_tables(root_hash, &self.file, &self.path)?;
+        read_back::check(&self.file, &self.path, self.plan.size, root_hash)?;
+        Ok(())
+    }
+
+    fn write(&self, partition: ByteRange, at: usize, bytes: &[u8]) -> Result<(), FileError> {
+        let offset = partition.offset.saturating_add(u64::try_from(at).unwrap_or(u64::MAX));
+        self.file.write_all_at(bytes, offset).map_err(FileError::on(&self.path, Action::Write(offset)))
+    }
+}
+
+fn report(
+    request: &Request,
+    plan: &Plan,
+    root_hash: &RootHash,
+    salt: &Salt,
+    signer: &Certificate,
+    identity: Identity,
+) -> Report {
+    Report {
+        format: 1,
+        output: request.output.clone(),
+        size: plan.size,
+        root_hash: root_hash.to_string(),
+        salt: signature::hex(salt.as_bytes()),
+        signer: SignerReport {
+            sha256: signature::hex(&signer.fingerprint),
+            common_name: signer.common_name.clone(),
+            development: signer.is_development,
+        },
+        image_id: identity.image_id,
+        image_version: identity.image_version,
+        partitions: plan
+            .entries(root_hash)
+            .map(|entry| PartitionReport {
+                label: entry.label,
+                uuid: entry.guid.to_string(),
+                offset: entry.range.offset,
+                size: entry.range.len,
+            })
+            .into(),
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line. Every option's help is the manual; what the options mean in code is in [`build`](crate::build).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::build::{Request, Source};
+use crate::identity::Identity;
+use crate::mkfs::{self, Compression, Files};
+use crate::salt::Salt;
+
+/// Makes signed images for initoverlayfs.
+///
+/// An image is a UAPI Discoverable Disk Image for arm64: a GPT with an erofs root file system, its dm-verity hash tree
+/// and a signature of the tree's root hash.
+#[derive(Debug, Parser)]
+#[command(name = "ddi", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a signed image from a directory, a tar archive or a finished erofs image
+    Build(BuildArgs),
+}
+
+const BUILD_LONG: &str = "\
+Build a signed image from a directory, a tar archive or a finished erofs image.
+
+The same input gives the same bytes: times, salt and UUIDs are fixed or derived from the content. The output appears \
+under its name only when it is whole and on the disk; after an error or a signal nothing is left behind. While it works, \
+a directory .ddi-XXXXXX beside the output holds the file system and the unfinished image.";
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  A key and a certificate for development, outside of the source tree:
+    openssl req -x509 -newkey rsa:2048 -noenc -sha256 -days 3650 \\
+      -subj '/CN=Example DEVELOPMENT' -keyout ~/keys/dev.key -out ~/keys/dev.pem
+
+  An image of a directory, named as the boot stage expects it on the ESP:
+    ddi build --tree rootfs --key ~/keys/dev.key --cert ~/keys/dev.pem \\
+      --image-id example --image-version 1.2 --output example_1.2.raw
+
+  An image of what a container tool exported, facts as JSON:
+    podman export NAME > rootfs.tar
+    ddi build --tar rootfs.tar --key ... --cert ... --output example_1.2.raw --json
+
+Checks with other tools (offsets are in the JSON):
+  sfdisk --verify example_1.2.raw
+  systemd-dissect --validate example_1.2.raw
+
+Exit status: 0 the image is there, 1 it is not, 2 the command line is wrong, 130 interrupted.";
+
+/// Options of `ddi build`.
+#[derive(Debug, Args)]
+#[command(long_about = BUILD_LONG, after_long_help = BUILD_EXAMPLES)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    input: Input,
+
+    /// Private key that signs: PEM, PKCS#8 or PKCS#1, RSA of 2048 to 4096 bits, not encrypted
+    #[arg(long, value_name = "FILE", help_heading = "Signature")]
+    key: PathBuf,
+
+    /// Certificate of that key: PEM. The kernel or the mini-initramfs must hold it; its dates are not looked at
+    #[arg(long, value_name = "FILE", help_heading = "Signature")]
+    cert: PathBuf,
+
+    /// The image to write; an existing file is replaced. The boot stage expects NAME_VERSION.raw
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Facts about the image as JSON on stdout, instead of lines for people
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    file_system: FileSystem,
+
+    /// Salt of the hash tree in hexadecimal digits, at most 256 bytes, - for none
+    ///
+    /// Without it the salt is derived from the size and the first block of the file system.
+    #[arg(long, value_name = "HEX", help_heading = "Hash tree", allow_hyphen_values = true)]
+    salt: Option<Salt>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+#[command(next_help_heading = "Input (one of)")]
+struct Input {
+    /// Directory that becomes / of the image
+    ///
+    /// Owners, modes, extended attributes and device nodes are taken over, time stamps are not.
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+
+    /// Uncompressed tar archive with the contents of /
+    #[arg(long, value_name = "FILE")]
+    tar: Option<PathBuf>,
+
+    /// Finished erofs image with 4096-byte blocks, taken over as it is
+    #[arg(long, value_name = "FILE")]
+    erofs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "File system (not with --erofs)")]
+struct FileSystem {
+    /// How file data is compressed
+    #[arg(long, value_name = "HOW", value_enum, default_value = "lz4hc", conflicts_with = "erofs")]
+    compress: Compression,
+
+    /// Let root:root own everything, for a directory made without being root (only with --tree)
+    #[arg(long, conflicts_with_all = ["tar", "erofs"])]
+    all_root: bool,
+
+    /// Refuse a directory whose os-release has another IMAGE_ID (only with --tree)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tar", "erofs"])]
+    image_id: Option<String>,
+
+    /// Refuse a directory whose os-release has another IMAGE_VERSION (only with --tree)
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["tar", "erofs"])]
+    image_version: Option<String>,
+
+    /// Time stamp of every file, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
+    source_date_epoch: u64,
+
+    /// mkfs.erofs of erofs-utils 1.8 or newer: a path, or a name to look up in PATH
+    #[arg(long, value_name = "PROGRAM", default_value = "mkfs.erofs", conflicts_with = "erofs")]
+    mkfs_erofs: PathBuf,
+}
+
+impl BuildArgs {
+    /// Whether facts are wanted as JSON.
+    #[must_use]
+    pub const fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn into_request(self) -> Request {
+        let FileSystem { compress, all_root, image_id, image_version, source_date_epoch, mkfs_erofs } =
+            self.file_system;
+        let files = match self.input {
+            Input { tree: Some(path), .. } => Ok(Files::Tree { path, all_root }),
+            Input { tar: Some(path), .. } => Ok(Files::Tar { path }),
+            // clap has seen to it that one of the three is there.
+            Input { erofs, .. } => Err(erofs.unwrap_or_default()),
+        };
+        let source = match files {
+            Ok(files) => Source::Files {
+                files,
+                options: mkfs::Options { program: mkfs_erofs, compression: compress, epoch: source_date_epoch },
+                identity: Identity { image_id, image_version },
+            },
+            Err(erofs) => Source::Erofs(erofs),
+        };
+        Request { source, key: self.key, certificate: self.cert, output: self.output, salt: self.salt }
+    }
+}
