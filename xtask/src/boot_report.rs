@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Did it boot? The guest's report, held against what the host knows.
+//!
+//! A boot is good only if all of this holds, each from its own source:
+//! * boot.json (storage-init) names the root hash of the DDI that the host built, its version and source;
+//! * libdevmapper in the guest reports that device as verity target with that root hash, with a signature in its table,
+//!   and its status as `V`: no block has failed;
+//! * the root file system is the one that was to be reached, and so is the target.
+//!
+//! What storage-init itself refuses is its last console line, taken as it stands.
+
+mod table;
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use boot_record::boot_json::BootRecord;
+use boot_record::config::Source;
+
+use crate::qemu::{Exit, Outcome, Report};
+
+pub use table::print;
+
+/// What storage-init prints when it gives up, after `storage-init: `.
+const FAILED: &str = "BOOT FAILED: ";
+/// How storage-init's lines begin, after the kernel's time stamp.
+pub const CONSOLE_PREFIX: &str = "storage-init: ";
+/// The optional argument that says the kernel checked a signature when the table was loaded.
+const SIGNED: &str = "root_hash_sig_key_desc";
+
+/// Where a boot has to arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// multi-user.target of the real root, on this device.
+    RealRoot {
+        /// Such as `/dev/vda3`.
+        device: String,
+    },
+    /// The probe, init of a small DDI.
+    Probe,
+}
+
+/// What the host knows of the boot before it.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Root hash of the DDI that has to be booted.
+    pub root_hash: String,
+    /// Its version.
+    pub version: String,
+    /// Where it has to be found.
+    pub source: Source,
+    /// True: the root has a writable layer.
+    pub overlay: bool,
+    /// Where the boot has to arrive.
+    pub target: Target,
+}
+
+/// A boot that was checked.
+#[derive(Clone, Debug)]
+pub struct Booted {
+    /// What storage-init recorded.
+    pub record: BootRecord,
+    /// The root file system reached.
+    pub root: String,
+    /// The target reached.
+    pub target: &'static str,
+}
+
+/// A boot that failed, at whatever point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// One word: storage-init's own, or one of this file's.
+    pub reason: String,
+    /// What it is about.
+    pub device: String,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+impl Failure {
+    fn new(reason: &str, device: &str, detail: impl fmt::Display) -> Self {
+        Self { reason: reason.to_owned(), device: device.to_owned(), detail: format!("{detail:#}") }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{FAILED}{}: {}: {}", self.reason, self.device, self.detail)
+    }
+}
+
+impl fmt::Display for Booted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BootRecord { version, source, signer, .. } = &self.record;
+        write!(
+            f,
+            "BOOT OK: ddi={version} signer=\"{}\" source={source} root={} target={}",
+            signer.common_name, self.root, self.target
+        )
+    }
+}
+
+/// Holds a boot against what was expected of it.
+///
+/// # Errors
+/// The first thing that is not as it should be.
+pub fn check(outcome: &Outcome, expected: &Expected) -> Result<Booted, Failure> {
+    if let Some(refusal) = refusal(&outcome.console) {
+        return Err(refusal);
+    }
+    let report = outcome.report.as_ref().ok_or_else(|| no_report(outcome))?;
+    let record = record(report).map_err(|error| Failure::new("boot-record", "boot.json", error))?;
+    check_record(&record, expected)?;
+    check_verity(report, &record)?;
+    let (root, target) = check_target(report, expected)?;
+    if outcome.exit != Exit::PowerOff {
+        return Err(Failure::new("exit", "guest", format_args!("ended by {:?}, not by powering off", outcome.exit)));
+    }
+    Ok(Booted { record, root, target })
+}
+
+/// storage-init's last words, if it gave up.
+pub fn refusal(console: &[String]) -> Option<Failure> {
+    let words = console.iter().find_map(|line| line.split_once(CONSOLE_PREFIX)?.1.strip_prefix(FAILED))?;
+    let mut fields = words.splitn(3, ": ");
+    let mut field = || fields.next().unwrap_or_default();
+    Some(Failure::new(field(), field(), field()))
+}
+
+/// The record of the guest that was checked by nobody yet.
+///
+/// # Errors
+/// There is none, or it is not of our format.
+pub fn record(report: &Report) -> Result<BootRecord> {
+    let json = report.bytes("boot.json")?;
+    // Sections that could not be read hold the error instead.
+    BootRecord::from_json(json).with_context(|| format!("found {:?}", String::from_utf8_lossy(json)))
+}
+
+fn no_report(outcome: &Outcome) -> Failure {
+    let seconds = outcome.elapsed.as_secs();
+    match &outcome.exit {
+        Exit::Deadline => Failure::new("deadline", "guest", format_args!("no report within {seconds} s")),
+        exit => Failure::new("no-report", "guest", format_args!("ended by {exit:?} after {seconds} s")),
+    }
+}
+
+fn check_record(record: &BootRecord, expected: &Expected) -> Result<(), Failure> {
+    let pairs = [
+        ("root-hash", record.root_hash.as_str(), expected.root_hash.as_str()),
+        ("version", record.version.as_str(), expected.version.as_str()),
+        ("source", &record.source.to_string(), &expected.source.to_string()),
+        ("overlay", &record.overlay.to_string(), &expected.overlay.to_string()),
+    ];
+    for (what, found, wanted) in pairs {
+        if found != wanted {
+            return Err(Failure::new(what, &record.device, format_args!("boot.json says {found}, expected {wanted}")));
+        }
+    }
+    Ok(())
+}
+
+/// What `dmsetup table` and `dmsetup status` say of the device that boot.json names.
+fn check_verity(report: &Report, record: &BootRecord) -> Result<(), Failure> {
+    let name = record.verity_device.as_str();
+    let failure = |reason: &str, detail: &dyn fmt::Display| Failure::new(reason, name, detail);
+    let wanted_name = format!("{}-verity", record.root_hash);
+    if name != wanted_name {
+        return Err(failure("verity-name", &format_args!("expected {wanted_name}")));
+    }
+    let line = |section| device_line(report, section, name).map_err(|error| failure("verity-device", &error));
+
+    let table = line("verity-table")?;
+    let arguments: Vec<&str> = table.split_ascii_whitespace().collect();
+    // START SIZE verity VERSION DATA HASH BLOCK BLOCK BLOCKS HASH_START ALGORITHM DIGEST SALT [COUNT OPTION...]
+    if arguments.get(2) != Some(&"verity") || arguments.get(11) != Some(&record.root_hash.as_str()) {
+        return Err(failure("verity-table", &format_args!("expected a verity target with the root hash: {table}")));
+    }
+    if !arguments.contains(&SIGNED) {
+        return Err(failure("verity-table", &format_args!("the kernel was given no signature: {table}")));
+    }
+    let status = line("verity-status")?;
+    if status.split_ascii_whitespace().next_back() != Some("V") {
+        return Err(failure("corrupt", &format_args!("the kernel's status is \"{status}\", expected V")));
+    }
+    Ok(())
+}
+
+/// The rest of the line `NAME: ...`.
+fn device_line<'a>(report: &'a Report, section: &str, name: &str) -> Result<&'a str> {
+    let text = report.text(section)?;
+    let of_device = |line: &'a str| line.strip_prefix(name)?.strip_prefix(": ");
+    text.lines().find_map(of_device).with_context(|| format!("not in the kernel's {section}: {}", text.trim()))
+}
+
+fn check_target(report: &Report, expected: &Expected) -> Result<(String, &'static str), Failure> {
+    let section = |name: &str| report.text(name).map(str::trim).map_err(|error| Failure::new("report", name, error));
+    match &expected.target {
+        Target::RealRoot { device } => {
+            let root = section("root")?;
+            let mut fields = root.split(' ');
+            if (fields.next(), fields.next()) != (Some(device), Some("ext4")) {
+                return Err(Failure::new("root", device, format_args!("expected ext4 on it, / is {root}")));
+            }
+            let state = section("multi-user")?;
+            if state != "active" {
+                return Err(Failure::new("target", "multi-user.target", format_args!("expected active, it is {state}")));
+            }
+            Ok((device.clone(), "multi-user.target"))
+        }
+        Target::Probe => {
+            let mounts = section("mounts")?;
+            let wanted = if expected.overlay { "overlay" } else { "erofs" };
+            let root = mounts.lines().rev().find(|line| line.split(' ').nth(1) == Some("/")).unwrap_or_default();
+            if root.split(' ').nth(2) != Some(wanted) {
+                return Err(Failure::new("root", "/", format_args!("expected {wanted}, found {root}")));
+            }
+            Ok((root.split(' ').next().unwrap_or_default().to_owned(), "probe"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

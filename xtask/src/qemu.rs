@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One boot of one virtual machine: QEMU's `virt` board with a Cortex-A72, emulated.
+//!
+//! * The console goes to a log file and, line by line, to the caller.
+//! * The guest reports over a virtio-serial port ([`report`]); what it does after that is the host's answer.
+//! * How it ended comes from QEMU's monitor ([`qmp`]), not from console text.
+//! * Every boot has a deadline, after which the machine is killed.
+//!
+//! Does not judge what the guest reports: see [`crate::boot_report`].
+
+mod command;
+mod console;
+mod parts;
+mod qmp;
+mod report;
+
+use std::fs::File;
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools::Tools;
+use console::Console;
+use qmp::Event;
+
+pub use command::{Options, run};
+pub use parts::{Config, IMAGE_ID, Parts};
+pub use report::{Answer, Report};
+
+/// Name of the guest's port (also in tests/boot/probe and tests/boot/userspace).
+const PORT: &str = "org.meta-initoverlayfs.report";
+/// How long QEMU may take to start, and to end once told to.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// One boot.
+pub struct Boot<'a> {
+    /// Kernel image.
+    pub kernel: &'a Path,
+    /// The mini-initramfs.
+    pub initramfs: &'a Path,
+    /// Words after `console=ttyAMA0 panic=-1`.
+    pub command_line: &'a str,
+    /// Disks that are there from the start, in order: vda, vdb, ...
+    pub disks: &'a [&'a Path],
+    /// A disk that is plugged in this long after the start.
+    pub late_disk: Option<(&'a Path, Duration)>,
+    /// What the guest is told once its report is complete.
+    pub answer: Answer,
+    /// The machine is killed after this, unless it was told to stay.
+    pub deadline: Duration,
+    /// Gets each line of the console, without control sequences.
+    pub on_line: &'a (dyn Fn(&str) + Sync),
+}
+
+/// How the machine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The guest powered off.
+    PowerOff,
+    /// The guest reset the machine: on purpose, or by a panic with `panic=-1`.
+    Reset,
+    /// QEMU was ended by someone else; its reason.
+    Other(String),
+    /// The deadline passed.
+    Deadline,
+}
+
+/// What came of a boot.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub exit: Exit,
+    /// What the guest reported; `None` if it never did.
+    pub report: Option<Report>,
+    /// The console's lines, without control sequences.
+    pub console: Vec<String>,
+    /// The console as it was, byte by byte.
+    pub log: PathBuf,
+    /// From QEMU's start to its end.
+    pub elapsed: Duration,
+}
+
+impl Boot<'_> {
+    /// Boots, and returns when the machine has ended. `folder`, in the cache, gets log and sockets.
+    ///
+    /// # Errors
+    /// QEMU cannot be started. What the guest does is no error but an [`Outcome`].
+    pub fn run(&self, tools: &Tools, folder: &Path) -> Result<Outcome> {
+        let report_listener = listen(&folder.join("report"))?;
+        let qmp_listener = listen(&folder.join("qmp"))?;
+        let log = folder.join("console.log");
+        let messages = folder.join("qemu.log");
+        let mut command = self.command(tools, folder)?;
+        command.stdin(if self.answer == Answer::Stay { Stdio::inherit() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(File::create(&messages)?);
+
+        let started = Instant::now();
+        let mut child = command.spawn().context("cannot run QEMU")?;
+        let Some(output) = child.stdout.take() else { bail!("QEMU has no standard output") };
+        let mut console = Console::create(&log, self.on_line)?;
+        let show_all = AtomicBool::new(false);
+        let (sender, events) = mpsc::channel();
+
+        let (exit, report, lines) = std::thread::scope(|scope| {
+            let console = scope.spawn(|| console.follow(output, &show_all));
+            let report = scope.spawn(|| {
+                let (stream, _) = report_listener.accept().ok()?;
+                let report = Report::receive(stream, self.answer)?;
+                show_all.store(self.answer == Answer::Stay, Ordering::Relaxed);
+                Some(report)
+            });
+            scope.spawn(|| qmp::follow(&qmp_listener, sender));
+            let exit = self.attend(&mut child, &events, started, &show_all);
+            // Threads that still wait for QEMU to connect are woken by a connection that says nothing.
+            for name in ["report", "qmp"] {
+                if let Ok(stream) = UnixStream::connect(folder.join(name)) {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            }
+            (exit, report.join().ok().flatten(), console.join().unwrap_or_default())
+        });
+        let exit = exit.with_context(|| {
+            let said = std::fs::read_to_string(&messages).unwrap_or_default();
+            format!("QEMU failed: {}", said.trim())
+        })?;
+        Ok(Outcome { exit, report, console: lines, log, elapsed: started.elapsed() })
+    }
+
+    fn command(&self, tools: &Tools, folder: &Path) -> Result<Command> {
+        let mut paths = vec![self.kernel, self.initramfs];
+        paths.extend(self.disks);
+        paths.extend(self.late_disk.map(|(disk, _)| disk));
+        let mut command = tools.command_in(folder, "qemu-system-aarch64", &paths)?;
+        command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-smp", "2", "-m", "1G", "-no-reboot"]);
+        command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
+        command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
+        command.args(["-append", format!("console=ttyAMA0 panic=-1 {}", self.command_line).trim_end()]);
+        for (number, disk) in self.disks.iter().enumerate() {
+            command.args(["-drive", &drive(&format!("disk{number}"), disk)?]);
+            command.args(["-device", &format!("virtio-blk-pci,drive=disk{number}")]);
+        }
+        if let Some((disk, _)) = self.late_disk {
+            command.args(["-device", "pcie-root-port,id=slot,chassis=1,slot=1", "-drive", &drive("late", disk)?]);
+        }
+        command.args(["-device", "virtio-serial-pci", "-chardev", &socket("report", folder)?]);
+        command.args(["-device", &format!("virtserialport,chardev=report,name={PORT}")]);
+        command.args(["-chardev", &socket("qmp", folder)?, "-mon", "chardev=qmp,mode=control"]);
+        Ok(command)
+    }
+
+    /// Waits for the end, plugs in the late disk when it is time, and kills at the deadline.
+    fn attend(&self, child: &mut Child, events: &Receiver<Event>, started: Instant, stay: &AtomicBool) -> Result<Exit> {
+        let mut monitor = None;
+        let mut late_disk = self.late_disk.map(|(_, delay)| delay);
+        let mut exit = None;
+        loop {
+            let elapsed = started.elapsed();
+            if late_disk.is_some_and(|delay| delay <= elapsed)
+                && let Some(stream) = &mut monitor
+            {
+                qmp::plug_in(stream, "late", "slot")?;
+                late_disk = None;
+            }
+            if elapsed >= self.deadline && !stay.load(Ordering::Relaxed) {
+                child.kill()?;
+                child.wait()?;
+                return Ok(Exit::Deadline);
+            }
+            let next = late_disk.map_or(self.deadline, |delay| delay.min(self.deadline));
+            // QEMU that dies before it connects sends no event: so look now and then.
+            let wait = next.saturating_sub(elapsed).clamp(Duration::from_millis(1), Duration::from_millis(500));
+            match events.recv_timeout(wait) {
+                Ok(Event::Connected(stream)) => monitor = Some(stream),
+                Ok(Event::Shutdown(reason)) => exit = Some(reason),
+                Ok(Event::Refused(what)) => {
+                    child.kill()?;
+                    child.wait()?;
+                    bail!("the monitor refused: {what}");
+                }
+                Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_none() => {}
+                Err(_) => break,
+            }
+        }
+        let status = wait_or_kill(child)?;
+        match exit {
+            Some(exit) => Ok(exit),
+            None => bail!("{status}"),
+        }
+    }
+}
+
+fn wait_or_kill(child: &mut Child) -> Result<std::process::ExitStatus> {
+    let told = Instant::now();
+    while told.elapsed() < GRACE {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill()?;
+    Ok(child.wait()?)
+}
+
+fn listen(path: &Path) -> Result<UnixListener> {
+    let _ = std::fs::remove_file(path);
+    UnixListener::bind(path).with_context(|| format!("cannot make the socket {} (107 bytes at most)", path.display()))
+}
+
+/// QEMU's option syntax doubles a comma inside a value.
+fn escaped(path: &Path) -> Result<String> {
+    match path.to_str() {
+        Some(path) => Ok(path.replace(',', ",,")),
+        None => bail!("{} is not UTF-8: QEMU's options cannot name it", path.display()),
+    }
+}
+
+fn drive(id: &str, disk: &Path) -> Result<String> {
+    // The image is thrown away with the run: it need not survive a crash of the host.
+    Ok(format!("if=none,id={id},format=raw,cache=unsafe,file={}", escaped(disk)?))
+}
+
+fn socket(id: &str, folder: &Path) -> Result<String> {
+    Ok(format!("socket,id={id},path={}", escaped(&folder.join(id))?))
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What every boot is put together from: kernel, boot binary, keys, `ddi`, each built once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use boot_record::config::Source;
+
+use crate::cache::Cache;
+use crate::disk::{DdiProgram, Initramfs};
+use crate::kernel::{self, Kernel};
+use crate::keys::{self, Keys};
+use crate::repository;
+use crate::tamper::Signer;
+use crate::target;
+use crate::tools::Tools;
+
+/// The image that boots are configured for.
+pub const IMAGE_ID: &str = "initoverlayfs";
+/// Name of the trusted certificate in the mini-initramfs.
+const CERTIFICATE: &str = "development.der";
+
+/// The parts.
+pub struct Parts {
+    /// The tools root.
+    pub tools: Tools,
+    /// The kernel, with the development certificate built in.
+    pub kernel: Kernel,
+    /// The static boot binary.
+    pub storage_init: PathBuf,
+    /// The host's `ddi`.
+    pub ddi: DdiProgram,
+    development: Keys,
+}
+
+impl Parts {
+    /// Builds what is not in the cache yet.
+    ///
+    /// # Errors
+    /// A part cannot be built.
+    pub fn make(cache: &Cache) -> Result<Self> {
+        let tools = Tools::ensure(cache)?;
+        let development = keys::development(cache, &tools)?;
+        let kernel = kernel::ensure(cache, &tools, &development.certificate_pem)?;
+        let workspace = repository::root().join("rust");
+        let storage_init = target::build(cache, &tools, &workspace, "storage-init", "storage-init", &[])?;
+        let ddi = DdiProgram::build(cache)?;
+        Ok(Self { tools, kernel, storage_init, ddi, development })
+    }
+
+    /// Builds the probe, init of small DDIs.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub fn probe(&self, cache: &Cache) -> Result<PathBuf> {
+        target::build(cache, &self.tools, &repository::root().join("tests/boot/probe"), "probe", "probe", &[])
+    }
+
+    /// The keys of a signer, made first if they are not there.
+    ///
+    /// # Errors
+    /// openssl fails.
+    pub fn keys(&self, cache: &Cache, signer: Signer) -> Result<Keys> {
+        match signer {
+            Signer::Development => Ok(self.development.clone()),
+            Signer::Other => keys::named(cache, &self.tools, "other"),
+            Signer::Impostor => keys::impostor(cache, &self.tools),
+        }
+    }
+
+    /// Writes the mini-initramfs for a configuration.
+    ///
+    /// # Errors
+    /// A part cannot be read, or the archive cannot be written.
+    pub fn write_initramfs(&self, config: &Config, path: &Path) -> Result<()> {
+        let certificate = std::fs::read(&self.development.certificate_der)
+            .with_context(|| format!("cannot read {}", self.development.certificate_der.display()))?;
+        let certificates = [(CERTIFICATE, certificate.as_slice())];
+        let config = config.text();
+        Initramfs { init: &self.storage_init, config: &config, certificates: &certificates }.write(path)
+    }
+}
+
+/// What differs between the configurations of boots in QEMU.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where images are looked for, in order.
+    pub sources: Vec<Source>,
+    /// True: a writable layer.
+    pub overlay: bool,
+    /// How long to wait for a disk.
+    pub device_deadline: &'static str,
+    /// Further lines.
+    pub more: &'static str,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { sources: vec![Source::EspFile, Source::Partition], overlay: false, device_deadline: "10s", more: "" }
+    }
+}
+
+impl Config {
+    /// Text of /etc/initoverlayfs.conf (docs/formats.md).
+    fn text(&self) -> String {
+        let sources: Vec<String> = self.sources.iter().map(Source::to_string).collect();
+        let overlay = if self.overlay { "on" } else { "off" };
+        format!(
+            "# Boot tests on QEMU's virt board.\n\
+             image-id = {IMAGE_ID}\n\
+             sources = {}\n\
+             device = /devices/platform/*.pcie/pci*/virtio*/block/vd*\n\
+             device-deadline = {}\n\
+             signature = kernel\n\
+             certificate = {CERTIFICATE}\n\
+             overlay = {overlay}\n\
+             cmdline-allow = console panic\n\
+             measure = none\n\
+             {}\n",
+            sources.join(" "),
+            self.device_deadline,
+            self.more
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_one_that_storage_init_takes() {
+        let config = Config { overlay: true, ..Config::default() };
+        let parsed = boot_record::config::parse(config.text().as_bytes()).unwrap();
+        assert_eq!(parsed.image_id, IMAGE_ID);
+        assert!(parsed.overlay);
+        let devpath = "/devices/platform/4010000000.pcie/pci0000:00/0000:00:01.0/virtio0/block/vda";
+        assert!(parsed.allows_device(devpath));
+    }
+}

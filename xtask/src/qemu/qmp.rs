@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! QEMU's monitor protocol: JSON lines over a socket that QEMU connects to.
+//!
+//! Only what a boot needs: the handshake, the SHUTDOWN event with its reason, and plugging in a disk.
+//! See docs/interop/qmp-spec.rst and qapi/run-state.json in QEMU's source.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Exit;
+
+/// What the monitor says.
+pub enum Event {
+    /// QEMU is there; commands go into this stream.
+    Connected(UnixStream),
+    /// The machine is about to end.
+    Shutdown(Exit),
+    /// A command failed.
+    Refused(String),
+}
+
+/// Accepts QEMU's connection and passes events on until it closes.
+pub fn follow(listener: &UnixListener, events: Sender<Event>) {
+    let Ok((stream, _)) = listener.accept() else { return };
+    let Ok(mut commands) = stream.try_clone() else { return };
+    if send(&mut commands, &json!({ "execute": "qmp_capabilities" })).is_err()
+        || events.send(Event::Connected(commands)).is_err()
+    {
+        return;
+    }
+    for line in BufReader::new(stream).lines() {
+        let Ok(line) = line else { return };
+        let Some(event) = parse(&line) else { continue };
+        if events.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// Plugs the drive `drive` into the root port `slot`.
+pub fn plug_in(commands: &mut UnixStream, drive: &str, slot: &str) -> Result<()> {
+    let arguments = json!({ "driver": "virtio-blk-pci", "drive": drive, "bus": slot, "id": "late-disk" });
+    send(commands, &json!({ "execute": "device_add", "arguments": arguments }))
+}
+
+fn send(commands: &mut UnixStream, command: &Value) -> Result<()> {
+    writeln!(commands, "{command}").context("QEMU's monitor has closed")
+}
+
+fn parse(line: &str) -> Option<Event> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    if let Some(error) = message.get("error") {
+        return Some(Event::Refused(error.to_string()));
+    }
+    if message.get("event")? != "SHUTDOWN" {
+        return None;
+    }
+    let reason = message.pointer("/data/reason").and_then(Value::as_str).unwrap_or("none given");
+    Some(Event::Shutdown(match reason {
+        "guest-shutdown" => Exit::PowerOff,
+        "guest-reset" => Exit::Reset,
+        other => Exit::Other(other.to_owned()),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_shutdown_is_read() {
+        let line = |reason: &str| {
+            format!(r#"{{"timestamp":{{"seconds":1}},"event":"SHUTDOWN","data":{{"guest":true,"reason":"{reason}"}}}}"#)
+        };
+        let exit = |reason| match parse(&line(reason)) {
+            Some(Event::Shutdown(exit)) => exit,
+            _ => Exit::Deadline,
+        };
+        assert_eq!(exit("guest-shutdown"), Exit::PowerOff);
+        assert_eq!(exit("guest-reset"), Exit::Reset);
+        assert_eq!(exit("host-signal"), Exit::Other("host-signal".into()));
+    }
+
+    #[test]
+    fn greetings_and_answers_are_no_events_and_errors_are() {
+        assert!(parse(r#"{"QMP":{"version":{}}}"#).is_none());
+        assert!(parse(r#"{"return":{}}"#).is_none());
+        assert!(matches!(parse(r#"{"error":{"class":"GenericError"}}"#), Some(Event::Refused(_))));
+    }
+}

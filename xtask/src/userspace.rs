@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Debian's arm64 user space, as the trees that the DDI and the real root are built from.
+//!
+//! * Packages are unpacked, nothing of them is run: what maintainer scripts would have made (users, links) comes from
+//!   `tests/boot/userspace/`, as do the units that mount the real root and report the boot.
+//! * What apt unpacked is cached for each list of packages; the trees are put together anew each time, from the cache and
+//!   the checkout alone, so that the same inputs give the same bytes.
+//! * Nothing of the host gets in: no resolv.conf, no host name, no user id, no time.
+
+mod tree;
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::cache::{Cache, Key};
+use crate::debian::{Mirror, SUITES};
+use crate::plan::Cost;
+use crate::{progress, repository};
+
+pub use tree::Tree;
+
+/// Raise when the same packages are to be unpacked anew.
+const RECIPE: u32 = 1;
+/// Every file's time, in seconds since 1970: 2026-01-01. systemd's clock does not start before its own build, and with /usr as
+/// old as /etc/.updated no unit takes the image for a freshly updated one.
+pub const FILE_TIME: u64 = 1_767_225_600;
+
+/// The DDI's packages. It is the initrd that mounts the real root, so the tools of complex storage are in it.
+const DDI_PACKAGES: [&str; 11] = [
+    "systemd",
+    "systemd-sysv",
+    "udev",
+    "dmsetup",
+    "kmod",
+    "coreutils",
+    "e2fsprogs",
+    "systemd-cryptsetup",
+    "cryptsetup-bin",
+    "lvm2",
+    "mdadm",
+];
+/// The real root's packages: what it takes to reach multi-user.target with D-Bus and logind, and to log in.
+const ROOT_PACKAGES: [&str; 15] = [
+    "systemd",
+    "systemd-sysv",
+    "udev",
+    "dbus",
+    "dash",
+    "coreutils",
+    "util-linux",
+    "mount",
+    "login",
+    "libpam-modules",
+    "libpam-runtime",
+    "kmod",
+    "e2fsprogs",
+    "dmsetup",
+    "base-files",
+];
+/// The small test DDI's packages: libdevmapper's own view of the verity device.
+const PROBE_PACKAGES: [&str; 1] = ["dmsetup"];
+
+/// What no image needs, or what mmdebstrap took from the host.
+const REMOVED: [&str; 17] = [
+    "etc/apt",
+    "etc/fstab",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "usr/lib/aarch64-linux-gnu/gconv",
+    "usr/lib/udev/hwdb.d",
+    "usr/share/bash-completion",
+    "usr/share/bug",
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/perl5",
+    "usr/share/zsh",
+    "var/lib/apt",
+    "var/lib/dpkg",
+];
+/// Folders that packages leave things of the build in.
+const EMPTIED: [&str; 4] = ["dev", "tmp", "var/cache", "var/log"];
+
+/// A file whose blocks nothing reads before the DDI's init runs: `--tamper data-late` flips a bit of it.
+pub const LATE_FILE: &str = "usr/lib/initoverlayfs/late";
+/// Its size in bytes: several blocks of the verity tree and of the file system.
+const LATE_SIZE: usize = 65536;
+
+/// What the first run costs, measured with the packages above.
+const COST: Cost = Cost { what: "user space", disk_mib: 280, download_mib: 85, seconds: 15 };
+
+/// What the os-release inside a DDI says it is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `IMAGE_ID`.
+    pub image_id: String,
+    /// `IMAGE_VERSION`.
+    pub version: String,
+    /// `INITOVERLAYFS_EPOCH`.
+    pub epoch: u64,
+}
+
+impl Identity {
+    fn os_release(&self) -> String {
+        let Self { image_id, version, epoch } = self;
+        format!(
+            "ID=initoverlayfs\nNAME=initoverlayfs\nPRETTY_NAME=\"initoverlayfs {version}\"\nIMAGE_ID={image_id}\n\
+             IMAGE_VERSION={version}\nINITOVERLAYFS_EPOCH={epoch}\n"
+        )
+    }
+
+    /// Puts this identity into a tree.
+    pub fn put_into(&self, tree: &mut Tree) {
+        tree.file("usr/lib/os-release", 0o644, self.os_release().into_bytes());
+        tree.link("etc/os-release", "../usr/lib/os-release");
+    }
+}
+
+/// What a first run costs; nothing once the packages are in the cache.
+pub fn cost(cache: &Cache) -> Option<Cost> {
+    (!cache.has_any("debian-ddi") || !cache.has_any("debian-root")).then_some(COST)
+}
+
+/// The DDI's tree: systemd as an initrd (that is what /etc/initrd-release tells it), which goes on to the real root.
+///
+/// # Errors
+/// The packages cannot be had, or the checkout's files cannot be read.
+pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
+    let mut tree = debian_tree(cache, "debian-ddi", &DDI_PACKAGES)?;
+    overlay(&mut tree, &["common", "ddi"])?;
+    identity.put_into(&mut tree);
+    tree.link("etc/initrd-release", "../usr/lib/os-release");
+    tree.folder("sysroot", 0o755);
+    tree.file(LATE_FILE, 0o644, late_contents());
+    Ok(tree)
+}
+
+/// The real root's tree.
+///
+/// # Errors
+/// As [`ddi`].
+pub fn root(cache: &Cache) -> Result<Tree> {
+    let mut tree = debian_tree(cache, "debian-root", &ROOT_PACKAGES)?;
+    overlay(&mut tree, &["common", "root"])?;
+    Ok(tree)
+}
+
+/// A small test DDI's tree: `probe` is its init, `actions` what that is told to do (see tests/boot/probe/src/action.rs).
+///
+/// # Errors
+/// As [`ddi`], or `probe` cannot be read.
+pub fn small_ddi(cache: &Cache, identity: &Identity, probe: &Path, actions: &[&str]) -> Result<Tree> {
+    let mut tree = debian_tree(cache, "debian-probe", &PROBE_PACKAGES)?;
+    identity.put_into(&mut tree);
+    tree.remove("usr/share");
+    let init = std::fs::read(probe).with_context(|| format!("cannot read {}", probe.display()))?;
+    tree.file("usr/sbin/init", 0o755, init);
+    tree.file("probe/actions", 0o644, actions.join("\n").into_bytes());
+    tree.file(LATE_FILE, 0o644, late_contents());
+    Ok(tree)
+}
+
+/// The contents of [`LATE_FILE`]: noise that no compressor shrinks, so that they are found in the image byte by byte.
+pub fn late_contents() -> Vec<u8> {
+    (0u64..)
+        .flat_map(|count| Sha256::new().chain_update(b"initoverlayfs late").chain_update(count.to_le_bytes()).finalize())
+        .take(LATE_SIZE)
+        .collect()
+}
+
+fn overlay(tree: &mut Tree, folders: &[&str]) -> Result<()> {
+    folders.iter().try_for_each(|folder| tree.overlay(&repository::root().join("tests/boot/userspace").join(folder)))
+}
+
+/// The packages' files with the links and mount points that every tree needs, and without what none does.
+fn debian_tree(cache: &Cache, kind: &str, packages: &[&str]) -> Result<Tree> {
+    let key = Key::new(RECIPE).bytes("suites", SUITES.join(" ").as_bytes()).bytes("packages", packages.join(" ").as_bytes());
+    let entry = cache.entry(kind, &key, |folder| download(cache, kind, packages, &folder.join("tree.tar")))?;
+    let mut tree = Tree::read_tar(&entry.join("tree.tar"))?;
+    for path in REMOVED {
+        tree.remove(path);
+    }
+    for path in EMPTIED {
+        tree.empty(path);
+    }
+    for folder in ["bin", "sbin", "lib"] {
+        tree.link(folder, &format!("usr/{folder}"));
+    }
+    for folder in ["dev", "mnt", "proc", "run", "sys", "var/log"] {
+        tree.folder(folder, 0o755);
+    }
+    tree.folder("root", 0o700);
+    tree.folder("tmp", 0o1777);
+    Ok(tree)
+}
+
+fn download(cache: &Cache, kind: &str, packages: &[&str], output: &Path) -> Result<()> {
+    let log = cache.log(kind)?;
+    let file = std::fs::File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
+    let child = Mirror::of_host()?
+        .tar_command(&["arm64"], packages)
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(progress::append(&log)?)
+        .spawn()
+        .context("cannot run mmdebstrap")?;
+    progress::wait(progress::Step::start(&format!("{kind}: arm64 packages of Debian"), 0), &log, child)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn late_contents_are_noise_of_whole_blocks() {
+        let contents = late_contents();
+        assert_eq!(contents.len() % 4096, 0);
+        let mut counts = [0usize; 256];
+        for byte in &contents {
+            counts[usize::from(*byte)] += 1;
+        }
+        assert!(counts.iter().all(|&count| (150..400).contains(&count)), "{counts:?}");
+    }
+
+    #[test]
+    fn os_release_carries_the_identity() {
+        let identity = Identity { image_id: "demo".into(), version: "1.2".into(), epoch: 3 };
+        let text = identity.os_release();
+        for line in ["IMAGE_ID=demo", "IMAGE_VERSION=1.2", "INITOVERLAYFS_EPOCH=3"] {
+            assert!(text.lines().any(|found| found == line), "{text}");
+        }
+    }
+}
