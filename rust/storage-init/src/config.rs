@@ -30,6 +30,15 @@ const CERTIFICATE_COUNT: usize = 4;
 pub struct Anchor(Vec<u8>);
 
 impl Anchor {
+    /// Takes over the DER of a certificate.
+    ///
+    /// # Errors
+    /// What keeps it from being one.
+    pub fn parse(der: Vec<u8>) -> Result<Self, x509::Error> {
+        x509::parse(&der)?;
+        Ok(Self(der))
+    }
+
     /// The certificate.
     pub fn certificate(&self) -> Option<x509::Certificate<'_>> {
         x509::parse(&self.0).ok()
@@ -57,10 +66,8 @@ pub fn read() -> Result<Settings, Failure> {
     for name in &config.certificates {
         let path: heapless::String<128> = crate::failure::text(format_args!("{CERTIFICATES}/{name}"));
         let der = read_file(&path, CERTIFICATE_BYTES)?;
-        x509::parse(&der).map_err(|error| Failure::new(Reason::ConfigInvalid, &path, error))?;
-        anchors
-            .push(Anchor(der))
-            .map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than 4"))?;
+        let anchor = Anchor::parse(der).map_err(|error| Failure::new(Reason::ConfigInvalid, &path, error))?;
+        anchors.push(anchor).map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than 4"))?;
     }
     check_command_line(&config)?;
     Ok(Settings { config, anchors })

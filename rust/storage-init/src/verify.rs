@@ -110,8 +110,7 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
         move |error: &dyn core::fmt::Display| Failure::new(reason, label, error)
     };
     let image = open(candidate)?;
-    let described = Described::read(&image, &fail)?;
-    let signer = signer(&described.signature, &settings.anchors, &fail)?;
+    let (described, signer) = describe(&image, &settings.anchors, &fail)?;
 
     let io = fail(Reason::Io);
     let parent = match &candidate.origin {
@@ -144,6 +143,20 @@ fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
         Origin::Partition { node } => ReadOnly::open(node),
     }
     .map_err(|error| Failure::new(Reason::Io, &candidate.label, error))
+}
+
+/// All checks that need nothing but the image's own bytes.
+fn describe<'a, F>(
+    image: &ReadOnly,
+    anchors: &[Anchor],
+    fail: &impl Fn(Reason) -> F,
+) -> Result<(Described, Signer), Failure>
+where
+    F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
+{
+    let described = Described::read(image, fail)?;
+    let signer = signer(&described.signature, anchors, fail)?;
+    Ok((described, signer))
 }
 
 /// What a DDI says of itself, in forms that hold together. Not yet believed.
@@ -293,3 +306,6 @@ where
     bytes.truncate(len);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;
