@@ -1,2 +1,141 @@
-//! xtask
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask`: the command line.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use xtask::cache::Cache;
+use xtask::plan::{self, Cost};
+use xtask::tools::Tools;
+use xtask::{crates_inc, kernel, keys, layer, qemu, repository, suite, target, userspace};
+
+/// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
+const EXIT_NO_VERDICT: u8 = 2;
+/// Folders that a program of the tools root sees as they are there, not as they are on the host.
+const OF_THE_TOOLS: [&str; 9] = ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/dev", "/proc", "/sys"];
+/// Time to make the images and boot them when everything is cached.
+const BOOT_SECONDS: u32 = 30;
+/// Time of the tests themselves when everything is cached.
+const TEST_SECONDS: u32 = 900;
+
+/// Develops and tests meta-initoverlayfs: builds a signed image and boots it in QEMU.
+#[derive(Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds a signed image and boots it in QEMU; ends with BOOT OK or BOOT FAILED.
+    Qemu(qemu::Options),
+    /// Runs every tier of tests.
+    #[command(visible_alias = "ci")]
+    Test,
+    /// Removes the cache: everything outside the checkout that these commands wrote.
+    Uninstall,
+    /// Makes the tools, development key, kernel and boot binary, and says where they are.
+    Prepare,
+    /// Runs a program of the tools root; it sees this checkout, and files by the paths given to it.
+    Tool {
+        /// The program, such as mkfs.erofs.
+        program: OsString,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Writes the recipes' list of crates.
+    Crates {
+        /// Only checks that it is what rust/Cargo.lock gives.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_NO_VERDICT)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Qemu(options) => boot(&options),
+        Command::Test => test(),
+        Command::Uninstall => {
+            println!("removed {}", Cache::uninstall()?.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Prepare => prepare(),
+        Command::Tool { program, arguments } => tool(program, arguments),
+        Command::Crates { check } => crates_inc::run(repository::root(), check).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// What the set-up of a boot still costs.
+fn missing(cache: &Cache) -> Result<Vec<Cost>> {
+    let tools_cost = Tools::cost(cache);
+    let tools = if tools_cost.is_none() { Some(Tools::ensure(cache)?) } else { None };
+    let certificate = keys::existing_development(cache).map(|keys| keys.certificate_pem);
+    let kernel = kernel::cost(cache, tools.as_ref(), certificate.as_deref());
+    Ok([tools_cost, kernel, target::cost(cache), userspace::cost(cache)].into_iter().flatten().collect())
+}
+
+fn boot(options: &qemu::Options) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    println!("{}", plan::announcement(cache.root(), &missing(&cache)?, BOOT_SECONDS));
+    qemu::run(&cache, options)
+}
+
+fn test() -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    let mut missing = missing(&cache)?;
+    missing.extend(layer::cost(&cache));
+    println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));
+    let tools = Tools::ensure(&cache)?;
+    let tally = suite::run(&cache, &tools)?;
+    println!("{}", tally.line());
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn prepare() -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    println!("{}", plan::announcement(cache.root(), &missing(&cache)?, 0));
+    let tools = Tools::ensure(&cache)?;
+    let keys = keys::development(&cache, &tools)?;
+    let kernel = kernel::ensure(&cache, &tools, &keys.certificate_pem)?;
+    let init = target::build(&cache, &tools, &repository::root().join("rust"), "storage-init", "storage-init", &[])?;
+    println!("certificate  {}", keys.certificate_pem.display());
+    println!("kernel       {} (Linux {})", kernel.image.display(), kernel.release);
+    println!("storage-init {}", init.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tool(program: OsString, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    let tools = Tools::ensure(&cache)?;
+    let folder = std::env::current_dir().context("no current folder")?;
+    let mut paths: Vec<PathBuf> = vec![repository::root().to_owned(), folder.clone()];
+    // A path among the arguments, the program included, is shown inside; a file that will be written, by its folder.
+    for word in arguments.iter().chain([&program]) {
+        let path = PathBuf::from(word);
+        if path.is_absolute() && !OF_THE_TOOLS.iter().any(|folder| path.starts_with(folder)) {
+            let exists = path.exists().then(|| path.clone());
+            paths.extend(exists.or_else(|| path.parent().filter(|parent| parent.exists()).map(PathBuf::from)));
+        }
+    }
+    let paths: Vec<&std::path::Path> = paths.iter().map(PathBuf::as_path).collect();
+    let program = program.to_str().context("the program's name is not UTF-8")?;
+    let mut command = tools.command_by_hand(&folder, program, &paths)?;
+    command.args(arguments).envs(std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")));
+    Err(command.exec()).context("cannot run the program")
+}

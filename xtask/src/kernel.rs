@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kernel of the boot tests: Debian's source of Linux 6.12, nothing but the layer's own fragments, one certificate.
+//!
+//! `allnoconfig` and the fragments are merged by the kernel's own merge_config.sh, as Yocto does. Every option that a
+//! fragment asks for must be in the result, or the build stops with the option's name.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::{Cache, Key};
+use crate::plan::Cost;
+use crate::progress;
+use crate::repository;
+use crate::tools::{KERNEL_SOURCE, Tools};
+
+const KIND: &str = "kernel";
+/// Raise it when the code below makes another kernel of the same inputs.
+const RECIPE: u32 = 1;
+const COST: Cost = Cost { what: "kernel", disk_mib: 1300, download_mib: 0, seconds: 420 };
+/// Lines that a whole build prints, for the progress line.
+const BUILD_LINES: u64 = 1590;
+/// Where the certificate lies in the build tree.
+const CERTIFICATE: &str = "certs/initoverlayfs.pem";
+/// What is not unpacked: a third of the source, no part of which is used here.
+const LEFT_OUT: [&str; 4] = [
+    "linux-source-6.12/Documentation/[!K]*",
+    "linux-source-6.12/drivers/gpu/drm/amd/include/*",
+    "linux-source-6.12/tools/testing",
+    "linux-source-6.12/tools/perf",
+];
+/// The same bytes of the same inputs: what the kernel would record of the machine that built it.
+const REPRODUCIBLE: [(&str, &str); 3] = [
+    ("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 UTC"),
+    ("KBUILD_BUILD_USER", "meta-initoverlayfs"),
+    ("KBUILD_BUILD_HOST", "development"),
+];
+
+/// A finished kernel in the cache.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// The boot image, uncompressed.
+    pub image: PathBuf,
+    /// Its `.config`.
+    pub config: PathBuf,
+    /// Its `System.map`.
+    pub symbols: PathBuf,
+    /// What `uname -r` says.
+    pub release: String,
+}
+
+/// What the first run costs; with the certificate unknown yet, there is no kernel either.
+pub fn cost(cache: &Cache, tools: Option<&Tools>, certificate: Option<&Path>) -> Option<Cost> {
+    let found = || {
+        let key = key(tools?, &fragments().ok()?, certificate?).ok()?;
+        cache.find(KIND, &key)
+    };
+    found().is_none().then_some(COST)
+}
+
+/// The kernel that trusts `certificate_pem`, out of the cache or built.
+///
+/// # Errors
+/// A fragment is contradicted or its option lost, or the build fails; the error ends with the log's last lines.
+pub fn ensure(cache: &Cache, tools: &Tools, certificate_pem: &Path) -> Result<Kernel> {
+    let fragments = fragments()?;
+    let requested = requested(&fragments)?;
+    let key = key(tools, &fragments, certificate_pem)?;
+    let folder = cache.entry(KIND, &key, |folder| {
+        build(cache, tools, &fragments, &requested, certificate_pem, folder).context("cannot build the kernel")
+    })?;
+    let release = fs::read_to_string(folder.join("release")).context("cannot read the kernel's release")?;
+    Ok(Kernel {
+        image: folder.join("Image"),
+        config: folder.join("config"),
+        symbols: folder.join("System.map"),
+        release: release.trim().to_owned(),
+    })
+}
+
+/// A `.cfg` file of the layer.
+struct Fragment {
+    path: PathBuf,
+    text: String,
+}
+
+impl Fragment {
+    fn name(&self) -> std::borrow::Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
+    }
+}
+
+fn fragments() -> Result<Vec<Fragment>> {
+    let folder = repository::root().join("recipes-kernel/linux/files");
+    let mut fragments = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "cfg") {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            fragments.push(Fragment { path, text });
+        }
+    }
+    fragments.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(fragments)
+}
+
+fn key(tools: &Tools, fragments: &[Fragment], certificate: &Path) -> Result<Key> {
+    let mut key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
+    for fragment in fragments {
+        key = key.bytes(&fragment.name(), fragment.text.as_bytes());
+    }
+    key.file("certificate", certificate)
+}
+
+/// Every option that the fragments ask for, with its line.
+fn requested(fragments: &[Fragment]) -> Result<BTreeMap<String, String>> {
+    let mut requested = BTreeMap::new();
+    for fragment in fragments {
+        for line in fragment.text.lines().map(str::trim) {
+            let Some(option) = option_name(line) else {
+                if line.is_empty() || line.starts_with('#') {
+                    continue;
+                }
+                bail!("{}: not a line of a kernel configuration: {line}", fragment.path.display());
+            };
+            match requested.insert(option.to_owned(), line.to_owned()) {
+                Some(other) if other != line => {
+                    bail!("{}: {line}, but another fragment says {other}", fragment.path.display());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(requested)
+}
+
+/// `CONFIG_X=...` or `# CONFIG_X is not set`.
+fn option_name(line: &str) -> Option<&str> {
+    let set = || line.strip_prefix("CONFIG_").and_then(|_| line.split_once('=')).map(|(name, _)| name);
+    let unset = || line.strip_prefix("# ")?.strip_suffix(" is not set").filter(|name| name.starts_with("CONFIG_"));
+    set().or_else(unset)
+}
+
+/// The requested lines that `config` lacks. An option that is not mentioned is not set.
+fn lost<'a>(requested: &'a BTreeMap<String, String>, config: &str) -> Vec<&'a str> {
+    let actual: BTreeMap<&str, &str> = config.lines().filter_map(|line| Some((option_name(line)?, line))).collect();
+    requested
+        .iter()
+        .filter(|(name, line)| match actual.get(name.as_str()) {
+            Some(found) => found != line,
+            None => !line.ends_with(" is not set"),
+        })
+        .map(|(_, line)| line.as_str())
+        .collect()
+}
+
+fn build(
+    cache: &Cache,
+    tools: &Tools,
+    fragments: &[Fragment],
+    requested: &BTreeMap<String, String>,
+    certificate: &Path,
+    result: &Path,
+) -> Result<()> {
+    let log = cache.log(KIND)?;
+    fs::write(&log, "")?;
+    let tree = source_tree(cache, tools, &log)?;
+    fs::copy(certificate, tree.join(CERTIFICATE)).context("cannot copy the certificate")?;
+    let trust = tree.join("certs/initoverlayfs.cfg");
+    fs::write(&trust, format!("CONFIG_SYSTEM_TRUSTED_KEYS=\"{CERTIFICATE}\"\n"))?;
+
+    let paths: Vec<&Path> = fragments.iter().map(|fragment| fragment.path.as_path()).collect();
+    let mut merge = tools.command_in(&tree, "scripts/kconfig/merge_config.sh", &paths)?;
+    merge.envs([("ARCH", "arm64"), ("CROSS_COMPILE", "aarch64-linux-gnu-")]);
+    merge.arg("-n").args(&paths).arg(&trust);
+    progress::run("kernel: configuration", 0, &log, &mut merge)?;
+
+    let config = fs::read_to_string(tree.join(".config")).context("merge_config.sh wrote no .config")?;
+    let lost = lost(requested, &config);
+    if !lost.is_empty() {
+        bail!("the kernel's configuration did not accept: {} (is a dependency missing?)", lost.join(", "));
+    }
+
+    let mut make = tools.command_in(&tree, "make", &[])?;
+    make.envs(REPRODUCIBLE).args(["-j2", "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "Image"]);
+    progress::run("kernel: build", BUILD_LINES, &log, &mut make)?;
+
+    let wanted = [
+        ("arch/arm64/boot/Image", "Image"),
+        (".config", "config"),
+        ("System.map", "System.map"),
+        ("include/config/kernel.release", "release"),
+    ];
+    for (from, to) in wanted {
+        fs::copy(tree.join(from), result.join(to)).with_context(|| format!("the build left no {from}"))?;
+    }
+    Ok(())
+}
+
+/// The unpacked source, with the objects of the last build.
+fn source_tree(cache: &Cache, tools: &Tools, log: &Path) -> Result<PathBuf> {
+    let key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
+    let folder = cache.work_dir(KIND, &key)?;
+    let tree = folder.join("linux-source-6.12");
+    let unpacked = folder.join("unpacked");
+    if !unpacked.exists() {
+        let mut tar = tools.command_in(&folder, "tar", &[])?;
+        tar.args(["--extract", "--no-same-owner", "--wildcards", "--file", KERNEL_SOURCE]);
+        tar.args(LEFT_OUT.map(|pattern| format!("--exclude={pattern}")));
+        progress::run("kernel: unpacking the source", 0, log, &mut tar)?;
+        fs::write(unpacked, "")?;
+    }
+    Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fragment(text: &str) -> Fragment {
+        Fragment { path: "x.cfg".into(), text: text.into() }
+    }
+
+    #[test]
+    fn an_option_that_did_not_arrive_is_named() -> Result<()> {
+        let requested =
+            requested(&[fragment("# why\nCONFIG_A=y\nCONFIG_B=\"x\"\n# CONFIG_C is not set\nCONFIG_D=y\n")])?;
+        assert_eq!(
+            lost(&requested, "CONFIG_A=y\nCONFIG_B=\"y\"\n# CONFIG_D is not set\n"),
+            ["CONFIG_B=\"x\"", "CONFIG_D=y"]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn an_option_that_must_be_off_and_is_on_is_named() -> Result<()> {
+        let requested = requested(&[fragment("# CONFIG_C is not set\n")])?;
+        assert_eq!(lost(&requested, "CONFIG_C=y\n"), ["# CONFIG_C is not set"]);
+        Ok(())
+    }
+
+    #[test]
+    fn two_fragments_that_disagree_are_refused() {
+        let refusal = requested(&[fragment("CONFIG_A=y"), fragment("CONFIG_A=m")]).map_err(|error| error.to_string());
+        assert_eq!(refusal, Err("x.cfg: CONFIG_A=m, but another fragment says CONFIG_A=y".into()));
+    }
+
+    #[test]
+    fn a_line_that_is_no_option_is_refused() {
+        let refusal = requested(&[fragment("CONFIG_A y")]).map_err(|error| error.to_string());
+        assert_eq!(refusal, Err("x.cfg: not a line of a kernel configuration: CONFIG_A y".into()));
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The commands behind `make qemu` and `make test`, as a library for the boot tests.
+//!
+//! * Writes nothing outside the cache folder (`cache`) and `target/` folders of the checkout.
+//! * Installs nothing on the host; programs newer than the host's run in the tools root (`tools`, `sandbox`).
+//! * Says before it starts what it will cost (`plan`).
+//! * Is no part of the product: nothing here ends up in an image.
+
+pub mod boot_report;
+pub mod cache;
+pub mod crates_inc;
+pub mod debian;
+pub mod disk;
+pub mod kernel;
+pub mod keys;
+pub mod layer;
+pub mod plan;
+pub mod progress;
+pub mod qemu;
+pub mod repository;
+pub mod sandbox;
+pub mod suite;
+pub mod tamper;
+pub mod target;
+pub mod tools;
+pub mod userspace;

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask test`: every tier of tests in order, and one closing line `N passed, N failed` over all of them.
+//!
+//! Programs that report their own numbers are counted by their closing lines (`test result: ...` of cargo's harness and
+//! libtest-mimic, `N passed, N failed` of the parser); a check that is one command counts as one test. A program that
+//! fails without saying what failed counts as one failure. A tier that cannot run fails, and says so.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+use crate::progress::human;
+use crate::target::host_cargo;
+use crate::tools::Tools;
+use crate::{crates_inc, layer, repository};
+
+/// Folders with a Cargo workspace of their own.
+const WORKSPACES: [&str; 3] = ["rust", "xtask", "tests/boot/probe"];
+/// Two machines at a time: one for each core of the smallest supported host.
+const BOOTS_AT_ONCE: &str = "--test-threads=2";
+
+/// Results of tests so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Tests that did what they should.
+    pub passed: u64,
+    /// Tests that did not, or did not run to their end.
+    pub failed: u64,
+    /// Tests that said why they did not run.
+    pub skipped: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    fn one(passed: bool) -> Self {
+        Self { passed: u64::from(passed), failed: u64::from(!passed), skipped: 0 }
+    }
+
+    /// The closing line.
+    pub fn line(&self) -> String {
+        let skipped = if self.skipped == 0 { String::new() } else { format!(", {} skipped", self.skipped) };
+        format!("{} passed, {} failed{skipped}", self.passed, self.failed)
+    }
+}
+
+/// A tier's name, and what runs it.
+type Tier = (&'static str, fn(&Cache, &Tools) -> Result<Tally>);
+
+/// Runs every tier. The result says whether all went well; it is not an error if tests fail.
+///
+/// # Errors
+/// A tier's programs cannot be found.
+pub fn run(cache: &Cache, tools: &Tools) -> Result<Tally> {
+    let mut total = Tally::default();
+    let tiers: [Tier; 4] = [("format and lint", lint), ("unit", unit), ("layer", layer_tier), ("boot", boot)];
+    for (name, tier) in tiers {
+        println!("== tier: {name}");
+        let started = Instant::now();
+        let tally = tier(cache, tools).unwrap_or_else(|error| {
+            println!("tier {name} did not run: {error:#}");
+            Tally::one(false)
+        });
+        println!("== {name}: {} in {}", tally.line(), human(started.elapsed()));
+        total.add(tally);
+    }
+    Ok(total)
+}
+
+fn workspaces() -> impl Iterator<Item = (&'static str, std::path::PathBuf)> {
+    WORKSPACES.into_iter().map(|name| (name, repository::root().join(name).join("Cargo.toml")))
+}
+
+fn lint(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for (name, manifest) in workspaces() {
+        let format = cargo(&manifest, &["fmt", "--all"], &["--check"]);
+        tally.add(check(&format!("format {name}"), format)?);
+        let clippy = cargo(&manifest, &["clippy", "--quiet", "--locked", "--all-targets"], &["--deny", "warnings"]);
+        tally.add(check(&format!("lint {name}"), clippy)?);
+    }
+    Ok(tally)
+}
+
+fn unit(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
+    let mut tally = Tally::default();
+    // Test programs run in the tools root: they find mkfs.erofs, veritysetup and openssl of known versions there.
+    let runner = std::env::current_exe().context("cannot find this program")?;
+    let runner = format!("{} tool", runner.display());
+    for (name, options) in [("rust", &["--workspace"][..]), ("xtask", &["--lib"])] {
+        let manifest = repository::root().join(name).join("Cargo.toml");
+        let mut command = cargo(&manifest, &["test", "--locked", "--no-fail-fast"], &[]);
+        command.args(options).env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", &runner);
+        tally.add(counted(&format!("cargo test of {name}/"), command)?);
+    }
+    Ok(tally)
+}
+
+fn layer_tier(cache: &Cache, tools: &Tools) -> Result<Tally> {
+    let mut tally = counted("parser", layer::parse_command(cache, tools)?)?;
+    let crates = crates_inc::run(repository::root(), true);
+    if let Err(error) = &crates {
+        println!("FAILED list of crates: {error:#}");
+    }
+    tally.add(Tally::one(crates.is_ok()));
+    Ok(tally)
+}
+
+fn boot(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
+    let manifest = repository::root().join("xtask/Cargo.toml");
+    counted("boot tests", cargo(&manifest, &["test", "--locked", "--test", "boot"], &[BOOTS_AT_ONCE]))
+}
+
+/// cargo with its command, the workspace, and arguments for the program behind it.
+fn cargo(manifest: &Path, command: &[&str], behind: &[&str]) -> Command {
+    let mut cargo = host_cargo();
+    cargo.args(command).arg("--manifest-path").arg(manifest).current_dir(repository::root());
+    if !behind.is_empty() {
+        cargo.arg("--").args(behind);
+    }
+    cargo
+}
+
+/// One command that is one test.
+fn check(name: &str, mut command: Command) -> Result<Tally> {
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("{name}: cannot start"))?;
+    println!("{} {name}", if status.success() { "ok" } else { "FAILED" });
+    Ok(Tally::one(status.success()))
+}
+
+/// One command that counts its tests itself; its output is passed on as it comes.
+fn counted(name: &str, mut command: Command) -> Result<Tally> {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("{name}: cannot start"))?;
+    let mut tally = Tally::default();
+    if let Some(output) = child.stdout.take() {
+        pass_on(output, &mut tally)?;
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        println!("FAILED {name}: {status}");
+        tally.failed = 1;
+    } else if tally.passed + tally.failed + tally.skipped == 0 {
+        println!("FAILED {name}: no test ran");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+fn pass_on(output: impl Read, tally: &mut Tally) -> Result<()> {
+    for line in BufReader::new(output).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        match closing_line(&line) {
+            // Only the total may stand alone on a line.
+            Some(counts) => {
+                tally.add(counts);
+                println!("  {line}");
+            }
+            None => println!("{line}"),
+        }
+    }
+    Ok(())
+}
+
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; ...` or `3 passed, 0 failed`.
+fn closing_line(line: &str) -> Option<Tally> {
+    let (counts, separator) = match line.strip_prefix("test result: ") {
+        Some(rest) => (rest.split_once(". ")?.1, ';'),
+        None => (line, ','),
+    };
+    let mut parts = counts.split(separator).map(str::trim);
+    let mut number = |word: &str| parts.next()?.strip_suffix(word)?.trim().parse::<u64>().ok();
+    let (passed, failed) = (number("passed")?, number("failed")?);
+    let skipped = if separator == ';' { number("ignored")? } else { 0 };
+    Some(Tally { passed, failed, skipped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_of_cargo_is_counted() {
+        let line = "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(closing_line(line), Some(Tally { passed: 3, failed: 1, skipped: 2 }));
+    }
+
+    #[test]
+    fn the_closing_line_of_the_parser_is_counted() {
+        assert_eq!(closing_line("2 passed, 0 failed"), Some(Tally { passed: 2, failed: 0, skipped: 0 }));
+    }
+
+    #[test]
+    fn other_lines_are_not() {
+        for line in ["test a ... ok", "running 2 tests", "we passed, they failed", "test result: odd"] {
+            assert_eq!(closing_line(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn skipped_tests_are_named_only_if_there_are_any() {
+        assert_eq!(Tally { passed: 1, failed: 0, skipped: 0 }.line(), "1 passed, 0 failed");
+        assert_eq!(Tally { passed: 1, failed: 0, skipped: 2 }.line(), "1 passed, 0 failed, 2 skipped");
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Static programs for the target: aarch64, musl, a standard library built for size.
+//!
+//! rustc, cargo and the library's source are one version, out of the tools root, so that the host's toolchain does not
+//! matter. The host's cargo fetches the crates, with the host's own settings (registries, proxies, certificates); the
+//! build has no network. Standard library and crates are built once for all checkouts, in the cache.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::{Cache, Key};
+use crate::plan::Cost;
+use crate::progress;
+use crate::tools::Tools;
+
+const KIND: &str = "target";
+/// Raise it to start with an empty build tree.
+const RECIPE: u32 = 1;
+const COST: Cost = Cost { what: "boot binary", disk_mib: 120, download_mib: 20, seconds: 100 };
+/// The target triple of the boot binary.
+pub const TRIPLE: &str = "aarch64-unknown-linux-musl";
+/// The workspace of the standard library, as a path inside the tools root.
+const LIBRARY: &str = "/usr/lib/rustlib/src/rust/library";
+/// Only these parts of the library, without unwinding or symbols for backtraces: 130 KB instead of 900.
+const BUILD_STD: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"];
+/// A static program at a fixed address, linked by our wrapper (tools.rs), with musl's files from Debian.
+const RUSTFLAGS: [&str; 5] = [
+    "-Clink-self-contained=no",
+    "-Clinker-flavor=gcc",
+    "-Crelocation-model=static",
+    "-Ctarget-feature=+crt-static",
+    "-L/usr/lib/aarch64-linux-musl",
+];
+
+/// What the first build costs.
+pub fn cost(cache: &Cache) -> Option<Cost> {
+    (!cache.has_any("work/target")).then_some(COST)
+}
+
+/// Builds the program `bin` of `package` in the workspace `workspace`, for release. `rustflags` are added to ours.
+///
+/// The result is a copy below `WORKSPACE/target`, of this checkout alone.
+///
+/// # Errors
+/// Crates cannot be fetched, or the build fails; the error ends with what cargo said.
+pub fn build(
+    cache: &Cache,
+    tools: &Tools,
+    workspace: &Path,
+    package: &str,
+    bin: &str,
+    rustflags: &[&str],
+) -> Result<PathBuf> {
+    let workspace = workspace.canonicalize().with_context(|| format!("cannot find {}", workspace.display()))?;
+    let cargo_home = cargo_home()?;
+    let log = cache.log(&format!("{KIND}-{bin}"))?;
+    fs::write(&log, "")?;
+    fetch(&workspace.join("Cargo.toml"), &[], &log)?;
+    let library = tools.on_host(LIBRARY).canonicalize().context("the tools root has no library source")?;
+    fetch(&library.join("Cargo.toml"), &[("RUSTC_BOOTSTRAP", "1")], &log)?;
+
+    // Cargo's own lock is not enough: the result is copied out of a folder that all checkouts build in.
+    let _lock = cache.lock(KIND)?;
+    let key = Key::new(RECIPE).bytes("library", library.as_os_str().as_encoded_bytes());
+    let folder = cache.work_dir(KIND, &key)?;
+    let home = cargo_home.as_path();
+    let mut command = tools.command_in(&workspace, "cargo", &[home, &folder])?;
+    command
+        .env("CARGO_HOME", home)
+        .env("CARGO_TARGET_DIR", &folder)
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "aarch64-linux-musl-gcc")
+        .env("CARGO_ENCODED_RUSTFLAGS", [&RUSTFLAGS, rustflags].concat().join("\x1f"))
+        // The user's own settings for host builds, which are visible in CARGO_HOME, do not apply here.
+        .env("RUSTC_WRAPPER", "")
+        .env("RUSTC_WORKSPACE_WRAPPER", "")
+        // build-std is an unstable option; compiler and library being one package, it is a safe one here.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args(["build", "--release", "--locked", "--offline", "--target", TRIPLE, "--package", package, "--bin", bin])
+        .args(BUILD_STD);
+    progress::run(&format!("{bin}: build for {TRIPLE}"), 0, &log, &mut command)?;
+
+    let built = folder.join(TRIPLE).join("release").join(bin);
+    let place = workspace.join("target").join(TRIPLE).join("release");
+    fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    let program = place.join(bin);
+    fs::copy(&built, &program).with_context(|| format!("the build left no {}", built.display()))?;
+    Ok(program)
+}
+
+/// Downloads the crates of a locked workspace, with the host's cargo: only it knows how registries are reached from here.
+fn fetch(manifest: &Path, environment: &[(&str, &str)], log: &Path) -> Result<()> {
+    let output = host_cargo()
+        .envs(environment.iter().copied())
+        .args(["fetch", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .context("cannot run cargo")?;
+    fs::write(log, &output.stderr)?;
+    if !output.status.success() {
+        bail!("cargo fetch --manifest-path {}: {}", manifest.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// The cargo that started this xtask, or the one in PATH, without what `cargo run` set for xtask itself.
+pub fn host_cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        let of_xtask = name_text.starts_with("CARGO_PKG_")
+            || name_text.starts_with("CARGO_MANIFEST_")
+            || name_text.starts_with("CARGO_BIN_");
+        if of_xtask {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// `$CARGO_HOME` or `~/.cargo`.
+fn cargo_home() -> Result<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set")?;
+    home.canonicalize().with_context(|| format!("cannot find {}", home.display()))
+}
