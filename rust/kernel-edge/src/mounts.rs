@@ -164,7 +164,8 @@ impl Mount {
     /// # Errors
     /// The errno of openat2(2).
     pub fn open(&self, path: &str) -> Result<OwnedFd, Errno> {
-        self.open_with(path, OFlags::RDONLY)
+        // Not to wait for a FIFO's writer, nor to take a terminal.
+        self.open_with(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)
     }
 
     /// Whether `path` names a directory inside this file system.
@@ -191,7 +192,7 @@ impl Mount {
         rustix::fs::openat2(
             &self.0,
             path,
-            flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
+            flags | OFlags::CLOEXEC,
             Mode::empty(),
             ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV,
         )

@@ -89,7 +89,9 @@ impl Discovery {
                 Received::TimedOut => {}
                 Received::Lost => self.scan(config)?,
                 Received::Message(message) => {
-                    if let Ok(event) = uevent::parse(message) {
+                    if let Ok(event) = uevent::parse(message)
+                        && event.subsystem == Some("block")
+                    {
                         self.consider(config, &event);
                     }
                 }
@@ -97,10 +99,9 @@ impl Discovery {
         }
     }
 
-    /// Takes note of a whole disk that the configuration allows and that was not seen before.
+    /// Takes note of a block device, if it is a whole disk that the configuration allows and that was not seen before.
     fn consider(&mut self, config: &Config, event: &Uevent<'_>) {
-        let disk = event.subsystem == Some("block") && event.devtype == Some("disk");
-        if event.action != Action::Add || !disk || !config.allows_device(event.devpath) {
+        if event.action != Action::Add || event.devtype != Some("disk") || !config.allows_device(event.devpath) {
             return;
         }
         let Some(name) = event.devname.and_then(|name| DeviceName::try_from(name).ok()) else { return };
