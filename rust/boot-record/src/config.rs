@@ -7,6 +7,7 @@
 //! | `sources` | `esp-file`, `partition`: where images are looked for, the first first | refused |
 //! | `device` | pattern for the DEVPATH of disks that are looked at; `*` is any text; repeatable | refused |
 //! | `device-deadline` | how long to wait for a disk, `1500ms` or `5s`, from 100ms to 300s | `5s` |
+//! | `watchdog` | start `/dev/watchdog0` with this time, `30s`; longer than `device-deadline`, at most 600s | not touched |
 //! | `signature` | `kernel`: who checks it | refused |
 //! | `certificate` | DER file in `/etc/initoverlayfs/` whose key may sign; repeatable | refused |
 //! | `overlay` | `on`, `off`: whether the root gets a writable layer in memory | `off` |
@@ -115,6 +116,8 @@ pub struct Config {
     pub devices: Vec<String<MAX_PATH>, MAX_DEVICES>,
     /// How long to wait for a disk.
     pub device_deadline: Duration,
+    /// Time after which the hardware watchdog resets a boot that hangs; whole seconds, longer than the deadline.
+    pub watchdog: Option<Duration>,
     /// Who checks signatures.
     pub signature: SignaturePath,
     /// File names of certificates, at least one, none twice.

@@ -20,6 +20,7 @@ pub mod mounts;
 pub mod power;
 pub mod uevents;
 pub mod verity;
+pub mod watchdog;
 
 /// The kernel's error number, kept by every error of this crate.
 pub use rustix::io::Errno;

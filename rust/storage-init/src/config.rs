@@ -8,6 +8,7 @@ use boot_formats::x509;
 use boot_record::cmdline;
 use boot_record::config::{self, CmdlineOther, Config};
 use boot_record::reason::Reason;
+use kernel_edge::watchdog::Watchdog;
 use rustix::fs::{Mode, OFlags};
 
 use crate::failure::Failure;
@@ -71,6 +72,15 @@ pub fn read() -> Result<Settings, Failure> {
     }
     check_command_line(&config)?;
     Ok(Settings { config, anchors })
+}
+
+/// Starts the hardware watchdog, if the configuration wants it.
+///
+/// # Errors
+/// `kernel-lacks` where there is none: a guard that was configured and is not there.
+pub fn start_watchdog(config: &Config) -> Result<Option<Watchdog>, Failure> {
+    let start = |time| Watchdog::start(time).map_err(|error| Failure::new(Reason::KernelLacks, "watchdog", error));
+    config.watchdog.map(start).transpose()
 }
 
 fn check_command_line(config: &Config) -> Result<(), Failure> {

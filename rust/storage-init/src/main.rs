@@ -30,6 +30,7 @@ use boot_record::boot_json::{BootRecord, SignerRecord};
 use boot_record::event::Event as Happened;
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
+use kernel_edge::watchdog::Watchdog;
 use kernel_edge::{kmsg, power};
 
 use crate::activate::MountedRoot;
@@ -69,6 +70,7 @@ fn run() -> ! {
 struct Boot {
     journal: Journal,
     settings: Option<Settings>,
+    watchdog: Option<Watchdog>,
     discovery: Option<Discovery>,
     disk: Option<DeviceName>,
     candidates: Candidates,
@@ -88,6 +90,7 @@ impl Boot {
         Self {
             journal: Journal::new(),
             settings: None,
+            watchdog: None,
             discovery: None,
             disk: None,
             candidates: Candidates::default(),
@@ -125,6 +128,7 @@ impl Boot {
     fn configure(&mut self) -> Result<Event, Failure> {
         self.begin(Stage::Config);
         let settings = config::read()?;
+        self.watchdog = config::start_watchdog(&settings.config)?;
         self.journal.end(format_args!("image {}", settings.config.image_id));
         self.settings = Some(settings);
         Ok(Event::Configured)
@@ -223,9 +227,12 @@ impl Boot {
         hand_over::hand_over(mounted, settings, &record)
     }
 
-    /// Begins a stage, and panics there if the configuration of a test image says so.
+    /// Begins a stage: another span of the watchdog's time for it. Panics there if the configuration of a test image says so.
     fn begin(&mut self, stage: Stage) {
         self.journal.begin(stage);
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.keep_alive();
+        }
         let panic_at = self.settings.as_ref().and_then(|settings| settings.config.dangerously_panic_at);
         if panic_at == Some(stage) {
             #[expect(clippy::panic, reason = "the test of the panic path asks for it")]

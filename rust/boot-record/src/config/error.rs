@@ -12,6 +12,7 @@ pub enum Key {
     Sources,
     Device,
     DeviceDeadline,
+    Watchdog,
     Signature,
     Certificate,
     Overlay,
@@ -25,11 +26,12 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ImageId,
         Self::Sources,
         Self::Device,
         Self::DeviceDeadline,
+        Self::Watchdog,
         Self::Signature,
         Self::Certificate,
         Self::Overlay,
@@ -49,6 +51,7 @@ impl Key {
             Self::Sources => "sources",
             Self::Device => "device",
             Self::DeviceDeadline => "device-deadline",
+            Self::Watchdog => "watchdog",
             Self::Signature => "signature",
             Self::Certificate => "certificate",
             Self::Overlay => "overlay",
@@ -75,6 +78,7 @@ impl Key {
             Self::Sources => "esp-file, partition or both",
             Self::Device => "a path below /sys of at most 128 bytes, with * as its only wildcard",
             Self::DeviceDeadline => "100ms to 300s, in ms or s",
+            Self::Watchdog => "1s to 600s, in s",
             Self::Signature => "kernel",
             Self::Certificate => "the name of a file in /etc/initoverlayfs, at most 64 bytes",
             Self::Overlay => "on or off",
@@ -154,6 +158,8 @@ pub enum Error {
         /// Most values.
         limit: usize,
     },
+    /// The watchdog would reset a machine that still waits for a disk.
+    WatchdogTooShort,
     /// A required key is not there.
     MissingKey(Key),
 }
@@ -174,6 +180,7 @@ impl fmt::Display for Error {
             Self::DuplicateValue { line, key } => write!(f, "line {line}: {key} names the same thing twice"),
             Self::BadValue { line, key } => write!(f, "line {line}: {key}: expected {}", key.expected()),
             Self::TooMany { line, key, limit } => write!(f, "line {line}: {key}: more than {limit} values"),
+            Self::WatchdogTooShort => f.write_str("watchdog is not longer than device-deadline"),
             Self::MissingKey(key) => write!(f, "no {key}: expected {}", key.expected()),
         }
     }

@@ -12,6 +12,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 const MIN_DEADLINE: Duration = Duration::from_millis(100);
 /// More is a machine that looks dead.
 const MAX_DEADLINE: Duration = Duration::from_secs(300);
+/// The longest that common watchdogs count in hardware or by the kernel's help.
+const MAX_WATCHDOG: Duration = Duration::from_secs(600);
 const DEFAULT_INIT: &str = "/sbin/init";
 
 /// Parses a whole file.
@@ -55,6 +57,7 @@ struct Draft {
     sources: Option<Vec<Source, 2>>,
     devices: Vec<String<{ super::MAX_PATH }>, { super::MAX_DEVICES }>,
     device_deadline: Option<Duration>,
+    watchdog: Option<Duration>,
     signature: Option<SignaturePath>,
     certificates: Vec<String<{ super::MAX_NAME }>, { super::MAX_CERTIFICATES }>,
     overlay: Option<bool>,
@@ -79,7 +82,15 @@ impl Draft {
                 at.once(&mut self.sources, Some(sources))
             }
             Key::Device => at.push(&mut self.devices, Some(value).filter(|value| is_pattern(value)).and_then(text)),
-            Key::DeviceDeadline => at.once(&mut self.device_deadline, duration(value)),
+            Key::DeviceDeadline => {
+                let deadline = duration(value).filter(|value| (MIN_DEADLINE..=MAX_DEADLINE).contains(value));
+                at.once(&mut self.device_deadline, deadline)
+            }
+            Key::Watchdog => {
+                let range = Duration::from_secs(1)..=MAX_WATCHDOG;
+                let time = Some(value).filter(|value| !value.ends_with("ms")).and_then(duration);
+                at.once(&mut self.watchdog, time.filter(|time| range.contains(time)))
+            }
             Key::Signature => at.choice(&mut self.signature, value, &[("kernel", SignaturePath::Kernel)]),
             Key::Certificate => {
                 let name = Some(value).filter(|value| is_file_name(value)).and_then(text);
@@ -114,12 +125,17 @@ impl Draft {
         if self.certificates.is_empty() {
             return Err(Error::MissingKey(Key::Certificate));
         }
+        let device_deadline = self.device_deadline.unwrap_or(DEFAULT_DEADLINE);
+        if self.watchdog.is_some_and(|time| time <= device_deadline) {
+            return Err(Error::WatchdogTooShort);
+        }
         let default_init = || String::try_from(DEFAULT_INIT).unwrap_or_default();
         Ok(Config {
             image_id: self.image_id.ok_or(Error::MissingKey(Key::ImageId))?,
             sources: self.sources.ok_or(Error::MissingKey(Key::Sources))?,
             devices: self.devices,
-            device_deadline: self.device_deadline.unwrap_or(DEFAULT_DEADLINE),
+            device_deadline,
+            watchdog: self.watchdog,
             signature: self.signature.ok_or(Error::MissingKey(Key::Signature))?,
             certificates: self.certificates,
             overlay: self.overlay.unwrap_or(false),
@@ -220,10 +236,9 @@ fn is_cmdline_key(value: &str) -> bool {
 fn duration(value: &str) -> Option<Duration> {
     let (digits, unit) = value.split_at_checked(value.bytes().position(|byte| !byte.is_ascii_digit())?)?;
     let number: u64 = digits.parse().ok()?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        _ => return None,
-    };
-    (MIN_DEADLINE..=MAX_DEADLINE).contains(&duration).then_some(duration)
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        _ => None,
+    }
 }
