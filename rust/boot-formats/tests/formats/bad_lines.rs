@@ -104,9 +104,8 @@ impl Patient {
             "verity" => {
                 let fits = |superblock: verity::Superblock| match self.room {
                     Some((u64::MAX, u64::MAX)) => superblock.require_4k(),
-                    Some((root, verity)) => {
-                        superblock.check_fits(ByteRange { offset: 4096, len: root }, ByteRange { offset: 0, len: verity })
-                    }
+                    Some((root, verity)) => superblock
+                        .check_fits(ByteRange { offset: 4096, len: root }, ByteRange { offset: 0, len: verity }),
                     None => Ok(()),
                 };
                 verity::parse(&self.bytes).and_then(fits).err().map(|error| error.to_string())
@@ -127,9 +126,11 @@ fn value_of(text: &str) -> Vec<u8> {
         Some(("u64", number)) => number.parse::<u64>().unwrap().to_le_bytes().to_vec(),
         Some(("text", text)) => text.as_bytes().to_vec(),
         Some((kind, _)) => panic!("{kind}?"),
-        None => text.as_bytes().chunks(2).map(|pair| {
-            u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
-        }).collect(),
+        None => text
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect(),
     }
 }
 
