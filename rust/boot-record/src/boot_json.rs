@@ -124,11 +124,6 @@ pub enum Error {
     },
     /// Not JSON, or not of this structure.
     Json(serde_json_core::de::Error),
-    /// Something after the object.
-    Trailing {
-        /// Where.
-        offset: usize,
-    },
     /// Another format than [`FORMAT`].
     Format {
         /// The format stated.
@@ -142,7 +137,6 @@ impl fmt::Display for Error {
         match self {
             Self::BufferTooSmall { available } => write!(f, "does not fit {available} bytes"),
             Self::Json(error) => error.fmt(f),
-            Self::Trailing { offset } => write!(f, "at byte {offset}: more after the object"),
             Self::Format { found } => write!(f, "format {found}, expected {FORMAT}"),
         }
     }
@@ -166,15 +160,11 @@ impl BootRecord {
     /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
-    /// [`Error::Json`], [`Error::Trailing`], [`Error::Format`].
+    /// [`Error::Json`], also for anything but white space behind the object; [`Error::Format`].
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         // The longest text of a record has 200 bytes, each of them six as an escape.
         let mut unescaped = [0; 6 * MAX_DETAIL];
-        let (record, len) = serde_json_core::from_slice_escaped::<Self>(json, &mut unescaped).map_err(Error::Json)?;
-        let rest = json.get(len..).unwrap_or_default();
-        if let Some(at) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) {
-            return Err(Error::Trailing { offset: len.saturating_add(at) });
-        }
+        let (record, _) = serde_json_core::from_slice_escaped::<Self>(json, &mut unescaped).map_err(Error::Json)?;
         match record.format {
             FORMAT => Ok(record),
             found => Err(Error::Format { found }),

@@ -145,9 +145,9 @@ impl Config {
         self.devices.iter().any(|pattern| pattern::matches(pattern.as_bytes(), devpath.as_bytes()))
     }
 
-    /// Whether a key may be on the command line; `-` and `_` are one character, as for the kernel.
+    /// Whether a key may be on the command line; `-` and `_` are one character, as for the kernel. `--` is no key.
     #[must_use]
     pub fn allows_cmdline_key(&self, key: &str) -> bool {
-        self.cmdline_allow.iter().any(|allowed| crate::cmdline::same_key(allowed, key))
+        self.cmdline_allow.iter().any(|allowed| allowed != "--" && crate::cmdline::same_key(allowed, key))
     }
 }
