@@ -5,11 +5,13 @@
 //! A superblock is not signed. What it says decides where the kernel looks for hashes, and the signed root hash decides
 //! whether they are the right ones; so a wrong superblock gives I/O errors, never altered data.
 
+mod error;
 mod superblock;
 mod tree;
 
 pub use crate::hex::HexError;
-pub use superblock::{Error, MAX_SALT, SUPERBLOCK_SIZE, Superblock, parse};
+pub use error::Error;
+pub use superblock::{MAX_SALT, SUPERBLOCK_SIZE, Superblock, parse};
 pub use tree::{Levels, MAX_LEVELS, levels};
 
 use crate::hex;

@@ -77,7 +77,7 @@ pub fn parse_entries(header: &Header, geometry: Geometry, array: &[u8]) -> Resul
             return Err(Error::EntriesOverlap { number, other: other.number });
         }
         if partitions.push(partition).is_err() {
-            return Err(Error::TooManyPartitions { limit: 128 });
+            return Err(Error::TooManyPartitions { limit: MAX_PARTITIONS });
         }
     }
     Ok(Table { disk_guid: header.disk_guid, partitions })

@@ -134,7 +134,7 @@ pub enum Error {
     /// More entries in use than this program keeps.
     TooManyPartitions {
         /// The most it keeps, [`MAX_PARTITIONS`](super::MAX_PARTITIONS).
-        limit: u32,
+        limit: usize,
     },
 }
 

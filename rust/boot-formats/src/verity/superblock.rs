@@ -2,10 +2,10 @@
 //! The verity superblock (cryptsetup's lib/verity/verity.c, `struct verity_sb`):
 //! signature, version, hash type, UUID, algorithm, block sizes, number of data blocks, salt.
 
+use super::Error;
 use super::tree::levels;
-use crate::bytes::{self, OutOfRange};
+use crate::bytes;
 use crate::range::ByteRange;
-use core::fmt;
 use heapless::Vec;
 
 /// Bytes of a superblock.
@@ -18,7 +18,8 @@ const SIGNATURE: [u8; 8] = *b"verity\0\0";
 const VERSION: u32 = 1;
 /// "Normal": the salt comes before the data, digests are padded to a power of two.
 const HASH_TYPE: u32 = 1;
-const ALGORITHM_BYTES: usize = 32;
+/// Bytes of the algorithm's name, NUL bytes behind it included.
+pub(super) const ALGORITHM_BYTES: usize = 32;
 
 /// What a superblock says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,114 +35,6 @@ pub struct Superblock {
     /// Salt of every digest.
     pub salt: Vec<u8, MAX_SALT>,
 }
-
-/// Why a superblock is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// Fewer bytes than a superblock has.
-    OutOfRange(OutOfRange),
-    /// Not "verity\0\0".
-    Signature {
-        /// The eight bytes in its place.
-        found: [u8; 8],
-    },
-    /// Any version but 1.
-    Version {
-        /// The version stated.
-        found: u32,
-    },
-    /// Any hash type but 1; 0 is that of old Chrome OS.
-    HashType {
-        /// The type stated.
-        found: u32,
-    },
-    /// Any algorithm but sha256.
-    Algorithm {
-        /// Its name, padded with NUL bytes.
-        found: [u8; ALGORITHM_BYTES],
-    },
-    /// Not a power of two from 512 to 4096.
-    DataBlockSize {
-        /// Bytes of a data block.
-        found: u32,
-    },
-    /// Not a power of two from 512 to 4096.
-    HashBlockSize {
-        /// Bytes of a hash block.
-        found: u32,
-    },
-    /// Parsed, but not what a boot image must have.
-    BlockSizePolicy {
-        /// Bytes of a data block.
-        data: u32,
-        /// Bytes of a hash block.
-        hash: u32,
-    },
-    /// A tree over nothing.
-    NoDataBlocks,
-    /// More salt than a superblock has room for.
-    SaltSize {
-        /// The size stated.
-        found: u16,
-    },
-    /// The data the tree covers does not fit its partition.
-    DataDoesNotFit {
-        /// Bytes of data; `u64::MAX` if the number is larger than that.
-        needed: u64,
-        /// Bytes of the partition.
-        available: u64,
-    },
-    /// Superblock and tree do not fit their partition.
-    TreeDoesNotFit {
-        /// Bytes of both; `u64::MAX` if the number is larger than that.
-        needed: u64,
-        /// Bytes of the partition.
-        available: u64,
-    },
-}
-
-impl From<OutOfRange> for Error {
-    fn from(error: OutOfRange) -> Self {
-        Self::OutOfRange(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("verity: ")?;
-        match self {
-            Self::OutOfRange(error) => error.fmt(f),
-            Self::Signature { found } => {
-                write!(f, "signature \"{}\", expected \"verity\\x00\\x00\"", found.escape_ascii())
-            }
-            Self::Version { found } => write!(f, "superblock version {found}, expected 1"),
-            Self::HashType { found } => write!(f, "hash type {found}, expected 1"),
-            Self::Algorithm { found } => {
-                let name = found.split(|byte| *byte == 0).next().unwrap_or_default();
-                write!(f, "algorithm \"{}\", expected \"sha256\"", name.escape_ascii())
-            }
-            Self::DataBlockSize { found } => {
-                write!(f, "data block size {found}, expected 512, 1024, 2048 or 4096")
-            }
-            Self::HashBlockSize { found } => {
-                write!(f, "hash block size {found}, expected 512, 1024, 2048 or 4096")
-            }
-            Self::BlockSizePolicy { data, hash } => {
-                write!(f, "block sizes {data} and {hash}, a boot image has 4096 and 4096")
-            }
-            Self::NoDataBlocks => f.write_str("no data blocks"),
-            Self::SaltSize { found } => write!(f, "salt of {found} bytes, at most 256"),
-            Self::DataDoesNotFit { needed, available } => {
-                write!(f, "{needed} bytes of data in a partition of {available}")
-            }
-            Self::TreeDoesNotFit { needed, available } => {
-                write!(f, "{needed} bytes of superblock and hash tree in a partition of {available}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for Error {}
 
 /// The superblock's fields as they are on the disk, nothing checked.
 struct Raw {
