@@ -73,6 +73,11 @@ impl Source {
 #[error(transparent)]
 #[allow(missing_docs, reason = "each is the error of the module of its name")]
 pub enum Error {
+    #[error("{}: the private key lies in the tree {} and would be in the image", key.display(), tree.display())]
+    KeyInTree {
+        key: PathBuf,
+        tree: PathBuf,
+    },
     File(#[from] FileError),
     Output(#[from] output::Error),
     Key(#[from] key::Error),
@@ -96,6 +101,7 @@ pub fn build(request: &Request) -> Result<Report, Error> {
     let key = PrivateKey::load(&request.key)?;
     signature::require_pair(&key, &signer)?;
     let output = Output::new(&request.output, &[request.source.path(), &request.key, &request.certificate])?;
+    refuse_key_in_tree(request)?;
 
     let (root, identity) = file_system(&request.source, &output)?;
     let salt = match &request.salt {
@@ -110,6 +116,15 @@ pub fn build(request: &Request) -> Result<Report, Error> {
     let report = report(request, &image.plan, &tree.root_hash, &salt, &signer, identity);
     output.publish(&image.file, &image.path)?;
     Ok(report)
+}
+
+fn refuse_key_in_tree(request: &Request) -> Result<(), Error> {
+    let Source::Files { files: Files::Tree { path: tree, .. }, .. } = &request.source else { return Ok(()) };
+    let real = |path: &Path| path.canonicalize().map_err(FileError::on(path, Action::Open));
+    match real(&request.key)?.starts_with(real(tree)?) {
+        true => Err(Error::KeyInTree { key: request.key.clone(), tree: tree.clone() }),
+        false => Ok(()),
+    }
 }
 
 /// The file system, in a file of the work directory unless it was given.
@@ -191,7 +206,7 @@ fn report(
 ) -> Report {
     Report {
         format: 1,
-        output: request.output.clone(),
+        output: request.output.display().to_string(),
         size: plan.size,
         root_hash: root_hash.to_string(),
         salt: signature::hex(salt.as_bytes()),

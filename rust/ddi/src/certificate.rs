@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use boot_formats::x509;
 use cms::cert::IssuerAndSerialNumber;
-use der::{Decode, Encode};
-use rsa::RsaPublicKey;
-use rsa::pkcs8::DecodePublicKey;
+use der::Decode;
+use der::referenced::OwnedToRef;
 use rsa::traits::PublicKeyParts;
+use rsa::{BigUint, RsaPublicKey};
 
 use crate::algorithm;
 use crate::pem;
@@ -38,7 +38,7 @@ pub enum Error {
     Algorithm { path: PathBuf, found: String },
     /// An RSA key that does not decode.
     #[error("{}: malformed RSA public key in the certificate: {source}", path.display())]
-    PublicKey { path: PathBuf, source: rsa::pkcs8::spki::Error },
+    PublicKey { path: PathBuf, source: rsa::Error },
     /// Too small or too large.
     #[error(
         "{}: expected an RSA key of {} to {} bits, found {bits}",
@@ -80,16 +80,11 @@ impl Certificate {
             .map_err(|source| Error::Der { path: path.to_owned(), offset, source })?
             .tbs_certificate;
         let boot = x509::parse(&der).map_err(|source| Error::Boot { path: path.to_owned(), offset, source })?;
-        let spki = parsed.subject_public_key_info.to_der().map_err(|source| Error::Der {
-            path: path.to_owned(),
-            offset,
-            source,
-        })?;
-        if parsed.subject_public_key_info.algorithm.oid != algorithm::RSA {
-            let found = algorithm::name(&parsed.subject_public_key_info.algorithm.oid);
-            return Err(Error::Algorithm { path: path.to_owned(), found });
+        let spki = parsed.subject_public_key_info.owned_to_ref();
+        if spki.algorithm.oid != algorithm::RSA {
+            return Err(Error::Algorithm { path: path.to_owned(), found: algorithm::name(&spki.algorithm.oid) });
         }
-        let public_key = RsaPublicKey::from_public_key_der(&spki)
+        let public_key = public_key(spki.subject_public_key.raw_bytes())
             .map_err(|source| Error::PublicKey { path: path.to_owned(), source })?;
         let bits = public_key.n().bits();
         if !KEY_BITS.contains(&bits) {
@@ -105,4 +100,11 @@ impl Certificate {
             der,
         })
     }
+}
+
+/// Of any size that the arithmetic can do, so that the error about the size is ours.
+fn public_key(pkcs1: &[u8]) -> rsa::Result<RsaPublicKey> {
+    let key = rsa::pkcs1::RsaPublicKey::from_der(pkcs1).map_err(rsa::pkcs1::Error::from)?;
+    let number = |number: rsa::pkcs1::UintRef<'_>| BigUint::from_bytes_be(number.as_bytes());
+    RsaPublicKey::new_with_max_size(number(key.modulus), number(key.public_exponent), 16384)
 }

@@ -26,6 +26,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build a signed image from a directory, a tar archive or a finished erofs image
+    #[command(long_about = BUILD_LONG, after_long_help = BUILD_EXAMPLES)]
     Build(BuildArgs),
 }
 
@@ -58,7 +59,6 @@ Exit status: 0 the image is there, 1 it is not, 2 the command line is wrong, 130
 
 /// Options of `ddi build`.
 #[derive(Debug, Args)]
-#[command(long_about = BUILD_LONG, after_long_help = BUILD_EXAMPLES)]
 pub struct BuildArgs {
     #[command(flatten)]
     input: Input,
@@ -72,11 +72,11 @@ pub struct BuildArgs {
     cert: PathBuf,
 
     /// The image to write; an existing file is replaced. The boot stage expects NAME_VERSION.raw
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: PathBuf,
 
     /// Facts about the image as JSON on stdout, instead of lines for people
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 
     #[command(flatten)]

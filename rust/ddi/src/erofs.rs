@@ -114,22 +114,22 @@ impl Image {
 
 fn check_superblock(path: &Path, block: &[u8; SALTED_BYTES], size: u64) -> Result<(), Error> {
     let path = || path.to_owned();
-    let magic = u32::from_le_bytes(field(block, MAGIC_AT));
+    let magic = u32::from_le_bytes(field::<MAGIC_AT, _>(block));
     if magic != MAGIC {
         return Err(Error::Magic { path: path(), found: magic });
     }
-    let [found_bits] = field(block, BLOCK_BITS_AT);
+    let [found_bits] = field::<BLOCK_BITS_AT, _>(block);
     if found_bits != BLOCK_BITS {
         return Err(Error::BlockSize { path: path(), found_bits });
     }
-    let found = u16::from_le_bytes(field(block, EXTRA_DEVICES_AT));
+    let found = u16::from_le_bytes(field::<EXTRA_DEVICES_AT, _>(block));
     if found != 0 {
         return Err(Error::ExtraDevices { path: path(), found });
     }
-    let low = u64::from(u32::from_le_bytes(field(block, BLOCKS_LOW_AT)));
-    let wide = u32::from_le_bytes(field(block, INCOMPATIBLE_AT)) & WIDE_BLOCK_COUNT != 0;
+    let low = u64::from(u32::from_le_bytes(field::<BLOCKS_LOW_AT, _>(block)));
+    let wide = u32::from_le_bytes(field::<INCOMPATIBLE_AT, _>(block)) & WIDE_BLOCK_COUNT != 0;
     let high = match wide {
-        true => u64::from(u16::from_le_bytes(field(block, BLOCKS_HIGH_AT))),
+        true => u64::from(u16::from_le_bytes(field::<BLOCKS_HIGH_AT, _>(block))),
         false => 0,
     };
     let blocks = high << 32 | low;
@@ -140,7 +140,9 @@ fn check_superblock(path: &Path, block: &[u8; SALTED_BYTES], size: u64) -> Resul
     Ok(())
 }
 
-/// `N` bytes of the first block. The offsets are the constants above, all inside it; past the end reads as zero.
-fn field<const N: usize>(block: &[u8; SALTED_BYTES], at: usize) -> [u8; N] {
-    block.get(at..).and_then(|tail| tail.first_chunk()).copied().unwrap_or([0; N])
+/// `N` bytes of the first block, from byte `AT` on.
+fn field<const AT: usize, const N: usize>(block: &[u8; SALTED_BYTES]) -> [u8; N] {
+    const { assert!(AT + N <= SALTED_BYTES) };
+    #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the line above is the proof")]
+    std::array::from_fn(|index| block[AT + index])
 }

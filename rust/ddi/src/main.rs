@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The program `ddi`: see `ddi --help`.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,8 +16,10 @@ enum Error {
     Build(#[from] build::Error),
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),
-    #[error("cannot say what was built as JSON: {0}")]
+    #[error("the image is built, but its facts cannot be put as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the image is built, but its facts cannot be printed: {0}")]
+    Print(#[from] std::io::Error),
 }
 
 fn main() -> ExitCode {
@@ -39,9 +42,9 @@ fn run(cli: Cli) -> Result<(), Error> {
 fn run_build(arguments: BuildArgs) -> Result<(), Error> {
     let json = arguments.wants_json();
     let report = build::build(&arguments.into_request())?;
-    match json {
-        true => println!("{}", report.to_json()?),
-        false => println!("{report}"),
-    }
-    Ok(())
+    let facts = match json {
+        true => report.to_json()?,
+        false => report.to_string(),
+    };
+    Ok(writeln!(std::io::stdout(), "{facts}")?)
 }

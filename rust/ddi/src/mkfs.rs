@@ -122,7 +122,7 @@ fn arguments(files: &Files, options: &Options, image: &Path) -> Vec<OsString> {
         Files::Tree { .. } => {}
         Files::Tar { .. } => arguments.push("--tar=f".into()),
     }
-    arguments.push(image.into());
+    arguments.push(not_an_option(image));
     match files {
         Files::Tree { path, .. } | Files::Tar { path } => arguments.push(not_an_option(path)),
     }

@@ -5,7 +5,6 @@
 //! may be added; `format` changes when one changes its meaning.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -14,8 +13,8 @@ use serde::Serialize;
 pub struct Report {
     /// 1.
     pub format: u32,
-    /// The image, as it was named on the command line.
-    pub output: PathBuf,
+    /// The image, as it was named on the command line; what is no UTF-8 is replaced.
+    pub output: String,
     /// Bytes of the image.
     pub size: u64,
     /// Root hash, 64 hexadecimal digits.
@@ -60,7 +59,7 @@ impl Report {
     /// One line of JSON.
     ///
     /// # Errors
-    /// [`serde_json::Error`] where the output's name is no UTF-8.
+    /// [`serde_json::Error`]; there is no known cause.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
@@ -68,7 +67,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "image      {} ({} bytes)", self.output.display(), self.size)?;
+        writeln!(f, "image      {} ({} bytes)", self.output, self.size)?;
         if let Some(id) = &self.image_id {
             writeln!(f, "identity   {id} {}", self.image_version.as_deref().unwrap_or("(no IMAGE_VERSION)"))?;
         }

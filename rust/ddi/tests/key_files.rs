@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Key and certificate files that cannot sign, and the exact words that refuse them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on panics")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{ddi_build, directory, make_pair, noise_erofs, refusal, run, tool, write};
+
+/// A directory with an image and the pairs the tests need: "good" (RSA-2048) and what else is asked for.
+fn workshop(pairs: &[(&str, &str, &[&str])]) -> tempfile::TempDir {
+    let directory = directory();
+    write(directory.path(), "erofs", noise_erofs(1));
+    make_pair(directory.path(), "good", "rsa:2048", &[]);
+    for (name, algorithm, options) in pairs {
+        make_pair(directory.path(), name, algorithm, options);
+    }
+    directory
+}
+
+fn assert_refused(directory: &Path, key: &str, certificate: &str, expected: &str) {
+    let mut ddi = ddi_build(["--erofs", "erofs", "--output", "out", "--key", key, "--cert", certificate]);
+    assert_eq!(refusal(ddi.current_dir(directory)), (format!("ddi: {expected}\n"), Some(1)));
+    assert!(!directory.join("out").exists());
+}
+
+fn openssl(directory: &Path, arguments: &[&str]) {
+    run(tool("openssl").args(arguments).current_dir(directory));
+}
+
+#[test]
+fn files_without_the_wanted_block() {
+    let workshop = workshop(&[]);
+    let directory = workshop.path();
+    let both = [fs::read(directory.join("good.pem")).unwrap(), fs::read(directory.join("good.pem")).unwrap()].concat();
+    write(directory, "twice.pem", &both);
+    write(directory, "empty", "");
+    write(directory, "binary", [b'a', 0xff]);
+    write(directory, "large", vec![b'\n'; 65537]);
+    assert_refused(directory, "none", "good.pem", "none: cannot open: No such file or directory (os error 2)");
+    assert_refused(directory, "good.key", "none", "none: cannot open: No such file or directory (os error 2)");
+    assert_refused(
+        directory,
+        "good.pem",
+        "good.pem",
+        "good.pem: expected a PEM block \"PRIVATE KEY\", found \"CERTIFICATE\"",
+    );
+    assert_refused(
+        directory,
+        "good.key",
+        "good.key",
+        "good.key: expected a PEM block \"CERTIFICATE\", found \"PRIVATE KEY\"",
+    );
+    assert_refused(
+        directory,
+        "good.key",
+        "empty",
+        "empty: expected a PEM block \"CERTIFICATE\", found no PEM block at all",
+    );
+    let second = both.len() / 2;
+    assert_refused(
+        directory,
+        "good.key",
+        "twice.pem",
+        &format!("twice.pem: expected one PEM block \"CERTIFICATE\", found a second one at byte {second}"),
+    );
+    assert_refused(
+        directory,
+        "binary",
+        "good.pem",
+        "binary: expected PEM text, found a byte that is no UTF-8 at byte 1",
+    );
+    assert_refused(directory, "large", "good.pem", "large: expected a PEM file of at most 65536 bytes, found more");
+}
+
+#[test]
+fn encrypted_keys() {
+    let workshop = workshop(&[]);
+    let directory = workshop.path();
+    openssl(
+        directory,
+        &["pkcs8", "-topk8", "-v2", "aes256", "-passout", "pass:secret", "-in", "good.key", "-out", "pkcs8"],
+    );
+    openssl(
+        directory,
+        &["rsa", "-traditional", "-aes256", "-passout", "pass:secret", "-in", "good.key", "-out", "pkcs1"],
+    );
+    for name in ["pkcs8", "pkcs1"] {
+        let expected = format!(
+            "{name}: expected an unencrypted private key, found an encrypted one at byte 0: \
+             decrypt it with `openssl pkey -in KEY -out PLAIN-KEY`"
+        );
+        assert_refused(directory, name, "good.pem", &expected);
+    }
+}
+
+#[test]
+fn keys_and_certificates_of_other_algorithms() {
+    let workshop = workshop(&[
+        ("ec", "ec", &["-pkeyopt", "ec_paramgen_curve:P-256"]),
+        ("edwards", "ed25519", &[]),
+        ("pss", "rsa-pss", &["-pkeyopt", "rsa_keygen_bits:2048"]),
+    ]);
+    let directory = workshop.path();
+    openssl(directory, &["ec", "-in", "ec.key", "-out", "ec-traditional.key"]);
+    for (name, found) in [("ec", "EC"), ("edwards", "Ed25519"), ("pss", "RSA-PSS")] {
+        assert_refused(
+            directory,
+            &format!("{name}.key"),
+            "good.pem",
+            &format!("{name}.key: expected an RSA key, found {found}"),
+        );
+        assert_refused(
+            directory,
+            "good.key",
+            &format!("{name}.pem"),
+            &format!("{name}.pem: expected a certificate for an RSA key, found {found}"),
+        );
+    }
+    assert_refused(directory, "ec-traditional.key", "good.pem", "ec-traditional.key: expected an RSA key, found EC");
+}
+
+#[test]
+fn keys_that_are_too_small_or_too_large() {
+    let workshop = workshop(&[("small", "rsa:1024", &[])]);
+    let directory = workshop.path();
+    assert_refused(
+        directory,
+        "small.key",
+        "good.pem",
+        "small.key: expected an RSA key of 2048 to 4096 bits, found 1024",
+    );
+    assert_refused(
+        directory,
+        "good.key",
+        "small.pem",
+        "small.pem: expected an RSA key of 2048 to 4096 bits, found 1024",
+    );
+}
+
+#[test]
+fn blocks_that_do_not_decode() {
+    let workshop = workshop(&[]);
+    let directory = workshop.path();
+    let key = fs::read_to_string(directory.join("good.key")).unwrap();
+    write(directory, "cut", &key[..key.len() / 2]);
+    write(directory, "noise", key.replacen("M", "!", 1).replacen("-----\n", "-----\nnot base64, at all\n", 1));
+    write(directory, "short", "text\n-----BEGIN PRIVATE KEY-----\nMAMCAQA=\n-----END PRIVATE KEY-----\n");
+    write(directory, "odd", "-----BEGIN CERTIFICATE-----\nMAMCAQA=\n-----END CERTIFICATE-----\n");
+    assert_refused(
+        directory,
+        "cut",
+        "good.pem",
+        "cut: the PEM block at byte 0 is malformed: PEM error in pre-encapsulation boundary",
+    );
+    assert_refused(
+        directory,
+        "noise",
+        "good.pem",
+        "noise: the PEM block at byte 0 is malformed: PEM Base64 error: invalid Base64 encoding",
+    );
+    assert_refused(
+        directory,
+        "short",
+        "good.pem",
+        "short: malformed PKCS#8 in the PEM block at byte 5: PKCS#8 ASN.1 error: \
+         ASN.1 DER message is incomplete: expected 6, actual 5 at DER byte 8",
+    );
+    assert_refused(
+        directory,
+        "good.key",
+        "odd",
+        "odd: expected an X.509 certificate in the PEM block at byte 0: \
+         unexpected ASN.1 DER tag: expected SEQUENCE, got INTEGER at DER byte 2",
+    );
+}
