@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Partition types.
 
+use crate::golden;
 use boot_formats::Guid;
 use boot_formats::dps::{self, Architecture, ImagePart, Role};
+use std::collections::HashMap;
 
 #[test]
 fn roles_by_the_text_of_the_specification() {
@@ -56,6 +58,34 @@ fn roles_by_the_text_of_the_specification() {
         assert_eq!(found, role, "{guid}");
         assert_eq!(found.to_string(), name);
     }
+}
+
+/// The name systemd has for a role: `PART-ARCHITECTURE[-verity[-sig]]` for partitions of images.
+fn systemd_name(role: Role) -> String {
+    let (architecture, part) = match role {
+        Role::Foreign(architecture, part) => (architecture.to_string(), part.to_string()),
+        Role::Root | Role::RootVerity | Role::RootVeritySig | Role::Usr | Role::UsrVerity | Role::UsrVeritySig => {
+            ("arm64".to_owned(), role.to_string())
+        }
+        role => return role.to_string(),
+    };
+    let (tree, rest) = part.split_at(part.find('-').unwrap_or(part.len()));
+    format!("{tree}-{architecture}{rest}")
+}
+
+#[test]
+fn every_type_that_systemd_knows_has_its_role() {
+    let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
+    let types = golden::text("partition-types");
+    for (name, guid) in types.lines().map(|line| line.split_once(' ').unwrap()) {
+        names.entry(guid).or_default().push(name);
+    }
+    for (guid, names) in &names {
+        let name = systemd_name(Role::of(Guid::parse(guid).unwrap()));
+        // One type can have several names, such as arm and armv7l.
+        assert!(names.contains(&&*name), "{guid} is {names:?}, found {name}");
+    }
+    assert_eq!(names.len(), 21 * 6 + 9, "21 architectures, and what has none");
 }
 
 #[test]
