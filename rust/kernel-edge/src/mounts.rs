@@ -11,7 +11,7 @@ use core::fmt::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, UnmountFlags};
 
 use crate::Errno;
 
@@ -159,6 +159,18 @@ impl Mount {
             .map_err(Error::of(Call::Move))
     }
 
+    /// Lets others mount the same device read-write; this mount itself stays read-only. (The kernel has one superblock
+    /// for each device, and refuses a mount that asks for another mode with EBUSY.)
+    ///
+    /// # Errors
+    /// [`Call::Create`]: EROFS or EACCES for a write-protected device.
+    pub fn make_superblock_writable(&self) -> Result<(), Error> {
+        let flags = FsPickFlags::FSPICK_EMPTY_PATH.union(FsPickFlags::FSPICK_CLOEXEC);
+        let context = rustix::mount::fspick(self.0.as_fd(), "", flags).map_err(Error::of(Call::Open))?;
+        rustix::mount::fsconfig_set_flag(context.as_fd(), "rw").map_err(Error::of(Call::Configure))?;
+        rustix::mount::fsconfig_reconfigure(context.as_fd()).map_err(Error::of(Call::Create))
+    }
+
     /// Opens `path` for reading as a program inside this file system would: links and `..` stay within it.
     ///
     /// # Errors
@@ -176,15 +188,27 @@ impl Mount {
         found(self.open_with(path, OFlags::PATH | OFlags::DIRECTORY).map(|_| true))
     }
 
+    /// Whether `path` names a regular file inside this file system.
+    ///
+    /// # Errors
+    /// As [`Mount::has_directory`].
+    pub fn has_file(&self, path: &str) -> Result<bool, Errno> {
+        self.has_file_with(path, |_| true)
+    }
+
     /// Whether `path` names a regular file inside this file system that may be executed.
     ///
     /// # Errors
     /// As [`Mount::has_directory`].
     pub fn has_program(&self, path: &str) -> Result<bool, Errno> {
+        self.has_file_with(path, |mode| mode.intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH))
+    }
+
+    fn has_file_with(&self, path: &str, allowed: impl FnOnce(Mode) -> bool) -> Result<bool, Errno> {
         found(self.open_with(path, OFlags::PATH).and_then(|fd| {
-            let stat = rustix::fs::fstat(&fd)?;
-            let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file();
-            Ok(regular && Mode::from_raw_mode(stat.st_mode).intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH))
+            let mode = rustix::fs::fstat(&fd)?.st_mode;
+            let regular = rustix::fs::FileType::from_raw_mode(mode).is_file();
+            Ok(regular && allowed(Mode::from_raw_mode(mode)))
         }))
     }
 

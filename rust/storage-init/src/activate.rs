@@ -20,6 +20,8 @@ use crate::verify::{Facts, Parent};
 
 /// Most bytes of os-release; the parser's own cap.
 const OS_RELEASE_BYTES: usize = 64 * 1024;
+/// By this file systemd knows that it runs from an initrd (os-release(5)).
+const INITRD_RELEASE: &str = "etc/initrd-release";
 /// Where the layers of an overlay hang while it is made.
 const LOWER: &str = "/lower";
 const UPPER: &str = "/upper";
@@ -32,7 +34,7 @@ pub struct VerityDevice {
     // In the order in which they must go.
     verity: dm::Device,
     data: dm::Device,
-    _parent: Parent,
+    parent: Parent,
 }
 
 impl VerityDevice {
@@ -49,6 +51,17 @@ impl VerityDevice {
     /// The device's name.
     pub fn name(&self) -> &str {
         self.verity.name()
+    }
+
+    /// Lets the system mount the ESP read-write for updates while the DDI on it is in use.
+    ///
+    /// # Errors
+    /// A write-protected ESP, which the system then cannot write either.
+    pub fn let_esp_be_written(&self) -> Result<(), mounts::Error> {
+        match &self.parent {
+            Parent::Loop(_, esp) => esp.make_superblock_writable(),
+            Parent::Partition(_) => Ok(()),
+        }
     }
 
     /// Leaves the devices to their user: the kernel removes them once the root on them is unmounted.
@@ -69,6 +82,8 @@ pub struct MountedRoot {
     pub root: Mount,
     /// The device below.
     pub device: VerityDevice,
+    /// Whether its init goes on to another root (it has an initrd-release) and leaves this one and its devices.
+    pub transition: bool,
 }
 
 /// Makes the device live and mounts it.
@@ -80,14 +95,15 @@ pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Fail
     let (signed, measurement) = measured.into_parts();
     let (facts, verity, data, parent) = signed.into_parts();
     verity.resume().map_err(|error| Failure::new(Reason::Io, &facts.label, error))?;
-    let device = VerityDevice { facts, measurement, verity, data, _parent: parent };
+    let device = VerityDevice { facts, measurement, verity, data, parent };
 
     let erofs = Mount::new("erofs", &device.verity.node(), &[], Access::ReadOnly)
         .map_err(|error| device.mount_failure(&error))?;
     Identity::read(&erofs, &device)?.check(config, &device)?;
     check_runnable(&erofs, config, &device)?;
+    let transition = erofs.has_file(INITRD_RELEASE).map_err(|errno| device.read_failure(INITRD_RELEASE, errno))?;
     let root = if config.overlay { overlay(&erofs, &device)? } else { erofs };
-    Ok(MountedRoot { root, device })
+    Ok(MountedRoot { root, device, transition })
 }
 
 impl VerityDevice {

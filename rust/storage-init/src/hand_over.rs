@@ -43,7 +43,11 @@ pub fn hand_over(mounted: MountedRoot, settings: &Settings, record: &BootRecord)
 fn prepare(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Result<(), String> {
     write_record(record).map_err(|error| format!("{RECORD}: {error}"))?;
 
-    let MountedRoot { root, mut device } = mounted;
+    let MountedRoot { root, mut device, transition } = mounted;
+    if !transition {
+        // In a transition the ESP is free soon: not a write to it that is not needed.
+        let _ = device.let_esp_be_written();
+    }
     let _ = rustix::fs::mkdir(SYSROOT, Mode::from_raw_mode(0o755));
     root.attach(SYSROOT).map_err(|error| error.to_string())?;
     device.remove_after_use().map_err(|error| error.to_string())?;

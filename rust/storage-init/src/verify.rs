@@ -7,6 +7,7 @@
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 use boot_formats::ddi::{self, Layout};
 use boot_formats::dps::Role;
@@ -18,6 +19,7 @@ use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::keyring::UserKey;
 use kernel_edge::loop_device::LoopDevice;
+use kernel_edge::mounts::Mount;
 use kernel_edge::{dm, verity as kernel_verity};
 
 use crate::config::{Anchor, Settings};
@@ -83,8 +85,8 @@ impl SignedRoot {
 /// The block device that holds the whole DDI.
 #[derive(Debug)]
 pub enum Parent {
-    /// A loop device over a file.
-    Loop(LoopDevice),
+    /// A loop device over a file of a mounted ESP.
+    Loop(LoopDevice, Rc<Mount>),
     /// A partition.
     Partition(ReadOnly),
 }
@@ -92,7 +94,7 @@ pub enum Parent {
 impl Parent {
     fn device(&self) -> &ReadOnly {
         match self {
-            Self::Loop(device) => device.device(),
+            Self::Loop(device, _) => device.device(),
             Self::Partition(device) => device,
         }
     }
@@ -114,7 +116,9 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
 
     let io = fail(Reason::Io);
     let parent = match &candidate.origin {
-        Origin::EspFile { .. } => Parent::Loop(LoopDevice::over(image.as_fd()).map_err(|error| io(&error))?),
+        Origin::EspFile { esp, .. } => {
+            Parent::Loop(LoopDevice::over(image.as_fd()).map_err(|error| io(&error))?, Rc::clone(esp))
+        }
         Origin::Partition { .. } => Parent::Partition(image),
     };
     let lacks = fail(Reason::KernelLacks);
