@@ -58,3 +58,23 @@ fn uuid(domain: &[u8], root_hash: &RootHash) -> [u8; 16] {
     let variant = (variant & 0x3f) | 0x80;
     [a, b, c, d, e, f, version, h, variant, j, k, l, m, n, o, p]
 }
+
+#[cfg(test)]
+mod tests {
+    use boot_formats::verity::RootHash;
+
+    /// Computed with Python's hashlib and uuid. A change makes every image another image.
+    #[test]
+    fn derived_values_stay_as_they_are() {
+        let block = std::array::from_fn(|index| u8::try_from(index % 256).unwrap_or_default());
+        assert_eq!(
+            crate::signature::hex(&super::salt(8192, &block)),
+            "4af59b8f5419ffe6658659eb77f6629e6156fb296d9c6162dc4165555efbe61a"
+        );
+        let root_hash = RootHash::new(std::array::from_fn(|index| u8::try_from(index).unwrap_or_default()));
+        let verity = boot_formats::Guid::from_uuid_bytes(super::verity_uuid(&root_hash));
+        assert_eq!(verity.to_string(), "250e6604-881e-8541-b0c1-4dc7514e1af0");
+        assert_eq!(super::signature_guid(&root_hash).to_string(), "bd2aa1ce-317d-89f0-8f51-b68160057b84");
+        assert_eq!(super::disk_guid(&root_hash).to_string(), "adaee576-2a66-83ab-8c92-5ba1b558b129");
+    }
+}

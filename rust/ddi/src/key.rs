@@ -10,10 +10,10 @@ use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs1v15::SigningKey;
 use rsa::pkcs8::{DecodePrivateKey, PrivateKeyInfo};
 use rsa::rand_core::OsRng;
+use rsa::sha2::Sha256;
 use rsa::signature::{RandomizedSigner, SignatureEncoding};
 use rsa::traits::PublicKeyParts;
 use rsa::{RsaPrivateKey, RsaPublicKey};
-use sha2::Sha256;
 
 use crate::algorithm;
 use crate::certificate::KEY_BITS;

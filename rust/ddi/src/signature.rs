@@ -108,7 +108,8 @@ pub fn json_len(certificate: &Certificate) -> Result<usize, Error> {
 fn check(root_hash: &RootHash, signature: &[u8], certificate: &Certificate) -> Result<(), Error> {
     Signature::try_from(signature)
         .and_then(|signature| {
-            VerifyingKey::<Sha256>::new(certificate.public_key.clone()).verify(&root_hash.as_hex(), &signature)
+            VerifyingKey::<rsa::sha2::Sha256>::new(certificate.public_key.clone())
+                .verify(&root_hash.as_hex(), &signature)
         })
         .map_err(|source| Error::DoesNotVerify { certificate: certificate.path.clone(), source })
 }
