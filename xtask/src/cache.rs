@@ -83,8 +83,11 @@ impl Cache {
     /// # Errors
     /// The folder cannot be made or locked.
     pub fn open() -> Result<Self> {
-        let location = Self::location()?;
-        make_dir(&location)?;
+        Self::open_at(&Self::location()?)
+    }
+
+    fn open_at(location: &Path) -> Result<Self> {
+        make_dir(location)?;
         // Programs see the cache under the path that the kernel would resolve it to.
         let root = location.canonicalize().with_context(|| format!("cannot resolve {}", location.display()))?;
         let in_use = open_lock(&root.join(".in-use"))?;
@@ -308,3 +311,6 @@ fn remove_tree(path: &Path) -> Result<()> {
         .or_else(|_| open_up(path).and_then(|()| fs::remove_dir_all(path)))
         .with_context(|| format!("cannot remove {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,7 +223,7 @@ impl Sandbox {
 }
 
 /// Copies a file or folder to the same absolute path below `root`. Files that are there with the same size and time
-/// stay; folders of build results (with a CACHEDIR.TAG) are left out.
+/// stay; cargo's folders of build results are left out.
 fn copy_in(path: &Path, root: &Path) -> Result<()> {
     let target = root.join(path.strip_prefix("/").unwrap_or(path));
     fs::create_dir_all(target.parent().unwrap_or(root))?;
@@ -233,7 +233,7 @@ fn copy_in(path: &Path, root: &Path) -> Result<()> {
 fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     let source = fs::metadata(from)?;
     if source.is_dir() {
-        if from.join("CACHEDIR.TAG").exists() {
+        if from.ends_with("target") && from.join("CACHEDIR.TAG").exists() {
             return Ok(());
         }
         fs::create_dir_all(to)?;
