@@ -54,7 +54,7 @@ pub fn run(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// A directory of its own for each test, under the build directory, which the tools' sandbox can see.
+/// A directory of its own for each test, under the build directory, which programs in a sandbox see.
 pub fn directory() -> TempDir {
     tempfile::Builder::new().prefix("ddi-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
