@@ -7,7 +7,8 @@
 
 #![allow(
     clippy::arithmetic_side_effects,
-    reason = "every number is a count or an offset inside a file that exists, so far below 2^63"
+    clippy::indexing_slicing,
+    reason = "every number is a count or an offset inside a file that exists, so far below 2^63; slices are cut by it"
 )]
 
 use std::fs::File;
@@ -106,21 +107,20 @@ pub fn copy_and_hash(
 #[must_use]
 pub fn superblock(uuid: [u8; 16], data_blocks: u64, salt: &Salt) -> [u8; SUPERBLOCK_SIZE] {
     let salt = salt.as_bytes();
-    let mut block = Vec::with_capacity(SUPERBLOCK_SIZE);
-    block.extend_from_slice(b"verity\0\0");
-    block.extend_from_slice(&1_u32.to_le_bytes()); // version
-    block.extend_from_slice(&1_u32.to_le_bytes()); // hash type: salt before data
-    block.extend_from_slice(&uuid);
-    block.extend_from_slice(b"sha256");
-    block.resize(64, 0);
-    block.extend_from_slice(&4096_u32.to_le_bytes()); // data block size
-    block.extend_from_slice(&4096_u32.to_le_bytes()); // hash block size
-    block.extend_from_slice(&data_blocks.to_le_bytes());
-    block.extend_from_slice(&u16::try_from(salt.len()).unwrap_or(u16::MAX).to_le_bytes());
-    block.resize(88, 0);
-    block.extend_from_slice(salt);
-    block.resize(SUPERBLOCK_SIZE, 0);
-    block.first_chunk().copied().unwrap_or([0; SUPERBLOCK_SIZE])
+    let salt_len = u16::try_from(salt.len()).unwrap_or(u16::MAX);
+    let mut block = [0; SUPERBLOCK_SIZE];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"verity\0\0");
+    put(8, &1_u32.to_le_bytes()); // version
+    put(12, &1_u32.to_le_bytes()); // hash type: salt before data
+    put(16, &uuid);
+    put(32, b"sha256");
+    put(64, &4096_u32.to_le_bytes()); // data block size
+    put(68, &4096_u32.to_le_bytes()); // hash block size
+    put(72, &data_blocks.to_le_bytes());
+    put(80, &salt_len.to_le_bytes());
+    put(88, salt); // at most 256 bytes, up to 344
+    block
 }
 
 /// Blocks of each level, root first.
@@ -191,8 +191,7 @@ fn hash_leaves(
         let mut buffer = vec![0; CHUNK];
         while let Some((offset, leaf)) = next() {
             let left = usize::try_from(source.size - offset).unwrap_or(CHUNK).min(CHUNK);
-            let Some(buffer) = buffer.get_mut(..left) else { break };
-            Chunk { source, destination, offset }.copy(hasher, buffer, leaf)?;
+            Chunk { source, destination, offset }.copy(hasher, &mut buffer[..left], leaf)?;
             progress.add(u64::try_from(left).unwrap_or(0));
         }
         Ok(())
