@@ -204,7 +204,11 @@ fn check_target(report: &Report, expected: &Expected) -> Result<(String, &'stati
             }
             let state = section("multi-user")?;
             if state != "active" {
-                return Err(Failure::new("target", "multi-user.target", format_args!("expected active, it is {state}")));
+                return Err(Failure::new(
+                    "target",
+                    "multi-user.target",
+                    format_args!("expected active, it is {state}"),
+                ));
             }
             Ok((device.clone(), "multi-user.target"))
         }

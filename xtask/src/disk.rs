@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn partitions_follow_each_other_from_the_first_mebibyte() {
-        let part = |label: &str, size| Part { type_guid: TYPE_DDI, label: label.into(), contents: PathBuf::new(), size };
+        let part =
+            |label: &str, size| Part { type_guid: TYPE_DDI, label: label.into(), contents: PathBuf::new(), size };
         let (script, starts) = script(&[part("a_1", 2 * MIB), part("b_2", MIB)]);
         assert_eq!(starts, [MIB, 3 * MIB]);
         assert_eq!(

@@ -8,14 +8,17 @@
 //!
 //! Does not judge what the guest reports: see [`crate::boot_report`].
 
+pub mod bench;
 mod command;
 mod console;
 mod parts;
 mod qmp;
 mod report;
+pub mod system;
 
 use std::fs::File;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -35,6 +38,12 @@ pub use report::{Answer, Report};
 
 /// Name of the guest's port (also in tests/boot/probe and tests/boot/userspace).
 const PORT: &str = "org.meta-initoverlayfs.report";
+/// Sockets in the boot's folder.
+const REPORT: &str = "report";
+const QMP: &str = "qmp";
+/// The late disk's drive, and the port that it is plugged into.
+const LATE_DRIVE: &str = "late";
+const SLOT: &str = "late-port";
 /// How long QEMU may take to start, and to end once told to.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -92,8 +101,9 @@ impl Boot<'_> {
     /// # Errors
     /// QEMU cannot be started. What the guest does is no error but an [`Outcome`].
     pub fn run(&self, tools: &Tools, folder: &Path) -> Result<Outcome> {
-        let report_listener = listen(&folder.join("report"))?;
-        let qmp_listener = listen(&folder.join("qmp"))?;
+        let sockets = Sockets::open(folder)?;
+        let report_listener = sockets.listen(REPORT)?;
+        let qmp_listener = sockets.listen(QMP)?;
         let log = folder.join("console.log");
         let messages = folder.join("qemu.log");
         let mut command = self.command(tools, folder)?;
@@ -117,12 +127,8 @@ impl Boot<'_> {
             });
             scope.spawn(|| qmp::follow(&qmp_listener, sender));
             let exit = self.attend(&mut child, &events, started, &show_all);
-            // Threads that still wait for QEMU to connect are woken by a connection that says nothing.
-            for name in ["report", "qmp"] {
-                if let Ok(stream) = UnixStream::connect(folder.join(name)) {
-                    let _ = stream.shutdown(Shutdown::Both);
-                }
-            }
+            sockets.wake(REPORT);
+            sockets.wake(QMP);
             (exit, report.join().ok().flatten(), console.join().unwrap_or_default())
         });
         let exit = exit.with_context(|| {
@@ -146,11 +152,13 @@ impl Boot<'_> {
             command.args(["-device", &format!("virtio-blk-pci,drive=disk{number}")]);
         }
         if let Some((disk, _)) = self.late_disk {
-            command.args(["-device", "pcie-root-port,id=slot,chassis=1,slot=1", "-drive", &drive("late", disk)?]);
+            let slot = format!("pcie-root-port,id={SLOT},chassis=1,slot=1");
+            command.args(["-device", &slot, "-drive", &drive(LATE_DRIVE, disk)?]);
         }
-        command.args(["-device", "virtio-serial-pci", "-chardev", &socket("report", folder)?]);
+        // Relative to the working folder: a socket's path has to fit into 107 bytes.
+        command.args(["-device", "virtio-serial-pci", "-chardev", &format!("socket,id=report,path={REPORT}")]);
         command.args(["-device", &format!("virtserialport,chardev=report,name={PORT}")]);
-        command.args(["-chardev", &socket("qmp", folder)?, "-mon", "chardev=qmp,mode=control"]);
+        command.args(["-qmp", &format!("unix:{QMP}")]);
         Ok(command)
     }
 
@@ -164,7 +172,7 @@ impl Boot<'_> {
             if late_disk.is_some_and(|delay| delay <= elapsed)
                 && let Some(stream) = &mut monitor
             {
-                qmp::plug_in(stream, "late", "slot")?;
+                qmp::plug_in(stream, LATE_DRIVE, SLOT)?;
                 late_disk = None;
             }
             if elapsed >= self.deadline && !stay.load(Ordering::Relaxed) {
@@ -207,9 +215,30 @@ fn wait_or_kill(child: &mut Child) -> Result<std::process::ExitStatus> {
     Ok(child.wait()?)
 }
 
-fn listen(path: &Path) -> Result<UnixListener> {
-    let _ = std::fs::remove_file(path);
-    UnixListener::bind(path).with_context(|| format!("cannot make the socket {} (107 bytes at most)", path.display()))
+/// The folder of the sockets, open: through it they have short names, however long its own is.
+struct Sockets(File);
+
+impl Sockets {
+    fn open(folder: &Path) -> Result<Self> {
+        File::open(folder).map(Self).with_context(|| format!("cannot open {}", folder.display()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
+    }
+
+    fn listen(&self, name: &str) -> Result<UnixListener> {
+        let path = self.path(name);
+        let _ = std::fs::remove_file(&path);
+        UnixListener::bind(&path).with_context(|| format!("cannot make the socket {name}"))
+    }
+
+    /// Wakes a thread that still waits for QEMU to connect, by a connection that says nothing.
+    fn wake(&self, name: &str) {
+        if let Ok(stream) = UnixStream::connect(self.path(name)) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 /// QEMU's option syntax doubles a comma inside a value.
@@ -223,8 +252,4 @@ fn escaped(path: &Path) -> Result<String> {
 fn drive(id: &str, disk: &Path) -> Result<String> {
     // The image is thrown away with the run: it need not survive a crash of the host.
     Ok(format!("if=none,id={id},format=raw,cache=unsafe,file={}", escaped(disk)?))
-}
-
-fn socket(id: &str, folder: &Path) -> Result<String> {
-    Ok(format!("socket,id={id},path={}", escaped(&folder.join(id))?))
 }

@@ -42,8 +42,9 @@ const DDI_PACKAGES: [&str; 11] = [
     "lvm2",
     "mdadm",
 ];
-/// The real root's packages: what it takes to reach multi-user.target with D-Bus and logind, and to log in.
-const ROOT_PACKAGES: [&str; 15] = [
+/// The real root's packages: what it takes to reach multi-user.target with D-Bus and logind, and systemd's
+/// own opinion of a DDI (systemd-dissect).
+const ROOT_PACKAGES: [&str; 13] = [
     "systemd",
     "systemd-sysv",
     "udev",
@@ -52,13 +53,11 @@ const ROOT_PACKAGES: [&str; 15] = [
     "coreutils",
     "util-linux",
     "mount",
-    "login",
-    "libpam-modules",
-    "libpam-runtime",
     "kmod",
     "e2fsprogs",
     "dmsetup",
     "base-files",
+    "systemd-container",
 ];
 /// The small test DDI's packages: libdevmapper's own view of the verity device.
 const PROBE_PACKAGES: [&str; 1] = ["dmsetup"];
@@ -88,7 +87,9 @@ const EMPTIED: [&str; 4] = ["dev", "tmp", "var/cache", "var/log"];
 
 /// A file whose blocks nothing reads before the DDI's init runs: `--tamper data-late` flips a bit of it.
 pub const LATE_FILE: &str = "usr/lib/initoverlayfs/late";
-/// Its size in bytes: several blocks of the verity tree and of the file system.
+/// What the probe, a small DDI's init, is told to do.
+pub const ACTIONS_FILE: &str = "probe/actions";
+/// Size of the late file in bytes: several blocks of the verity tree and of the file system.
 const LATE_SIZE: usize = 65536;
 
 /// What the first run costs, measured with the packages above.
@@ -150,17 +151,15 @@ pub fn root(cache: &Cache) -> Result<Tree> {
     Ok(tree)
 }
 
-/// A small test DDI's tree: `probe` is its init, `actions` what that is told to do (see tests/boot/probe/src/action.rs).
+/// A small test DDI's tree, still without an identity: `probe` is its init.
 ///
 /// # Errors
 /// As [`ddi`], or `probe` cannot be read.
-pub fn small_ddi(cache: &Cache, identity: &Identity, probe: &Path, actions: &[&str]) -> Result<Tree> {
+pub fn small_ddi(cache: &Cache, probe: &Path) -> Result<Tree> {
     let mut tree = debian_tree(cache, "debian-probe", &PROBE_PACKAGES)?;
-    identity.put_into(&mut tree);
     tree.remove("usr/share");
     let init = std::fs::read(probe).with_context(|| format!("cannot read {}", probe.display()))?;
     tree.file("usr/sbin/init", 0o755, init);
-    tree.file("probe/actions", 0o644, actions.join("\n").into_bytes());
     tree.file(LATE_FILE, 0o644, late_contents());
     Ok(tree)
 }
@@ -168,7 +167,9 @@ pub fn small_ddi(cache: &Cache, identity: &Identity, probe: &Path, actions: &[&s
 /// The contents of [`LATE_FILE`]: noise that no compressor shrinks, so that they are found in the image byte by byte.
 pub fn late_contents() -> Vec<u8> {
     (0u64..)
-        .flat_map(|count| Sha256::new().chain_update(b"initoverlayfs late").chain_update(count.to_le_bytes()).finalize())
+        .flat_map(|count| {
+            Sha256::new().chain_update(b"initoverlayfs late").chain_update(count.to_le_bytes()).finalize()
+        })
         .take(LATE_SIZE)
         .collect()
 }
@@ -179,7 +180,8 @@ fn overlay(tree: &mut Tree, folders: &[&str]) -> Result<()> {
 
 /// The packages' files with the links and mount points that every tree needs, and without what none does.
 fn debian_tree(cache: &Cache, kind: &str, packages: &[&str]) -> Result<Tree> {
-    let key = Key::new(RECIPE).bytes("suites", SUITES.join(" ").as_bytes()).bytes("packages", packages.join(" ").as_bytes());
+    let key =
+        Key::new(RECIPE).bytes("suites", SUITES.join(" ").as_bytes()).bytes("packages", packages.join(" ").as_bytes());
     let entry = cache.entry(kind, &key, |folder| download(cache, kind, packages, &folder.join("tree.tar")))?;
     let mut tree = Tree::read_tar(&entry.join("tree.tar"))?;
     for path in REMOVED {

@@ -78,7 +78,9 @@ fn another_root_hash_than_the_host_built_is_no_good_boot() {
 #[test]
 fn a_device_without_a_signature_in_its_table_is_no_good_boot() {
     let message = failure("verity-table", "1 root_hash_sig_key_desc initoverlayfs", "");
-    assert!(message.starts_with(&format!("BOOT FAILED: verity-table: {HASH}-verity: the kernel was given no signature")));
+    assert!(
+        message.starts_with(&format!("BOOT FAILED: verity-table: {HASH}-verity: the kernel was given no signature"))
+    );
 }
 
 #[test]
@@ -98,7 +100,9 @@ fn a_device_whose_data_failed_is_corrupt() {
 #[test]
 fn a_device_that_is_not_there_is_named() {
     let message = failure("verity-status", HASH, "gone");
-    assert!(message.starts_with(&format!("BOOT FAILED: verity-device: {HASH}-verity: not in the kernel's verity-status")));
+    assert!(
+        message.starts_with(&format!("BOOT FAILED: verity-device: {HASH}-verity: not in the kernel's verity-status"))
+    );
 }
 
 #[test]

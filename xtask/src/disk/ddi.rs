@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::keys::Keys;
+use crate::repository;
 use crate::target::host_cargo;
 use crate::tools::Tools;
-use crate::repository;
 use crate::userspace::{FILE_TIME, Tree};
 
 /// The program, built for the host.
@@ -64,7 +64,8 @@ impl DdiProgram {
         }
         std::fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))?;
         let facts: Value = serde_json::from_slice(&result.stdout).context("ddi build --json printed no JSON")?;
-        let root_hash = facts.get("root_hash").and_then(Value::as_str).context("ddi build --json named no root_hash")?;
+        let root_hash =
+            facts.get("root_hash").and_then(Value::as_str).context("ddi build --json named no root_hash")?;
         Ok(Ddi { image: output.to_owned(), root_hash: root_hash.to_owned() })
     }
 }

@@ -118,7 +118,10 @@ mod tests {
             assert_eq!(listed, names);
         }
         for name in names.lines() {
-            assert!(archive.windows(name.len() + 1).any(|window| window == [name.as_bytes(), b"\0"].concat()), "{name}");
+            assert!(
+                archive.windows(name.len() + 1).any(|window| window == [name.as_bytes(), b"\0"].concat()),
+                "{name}"
+            );
         }
     }
 }

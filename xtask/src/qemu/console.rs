@@ -24,7 +24,7 @@ impl<'a> Console<'a> {
     }
 
     /// Reads to the end and returns the lines. While `show_all` is set, everything also goes to standard output as it is:
-    /// the guest's login is there, and its prompt ends in no newline.
+    /// the guest's shell is there, and its prompt ends in no newline.
     pub fn follow(&mut self, mut output: impl Read, show_all: &AtomicBool) -> Vec<String> {
         let mut buffer = [0; 4096];
         while let Ok(count) = output.read(&mut buffer) {

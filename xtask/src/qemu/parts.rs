@@ -96,7 +96,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sources: vec![Source::EspFile, Source::Partition], overlay: false, device_deadline: "10s", more: "" }
+        Self { sources: vec![Source::EspFile, Source::Partition], overlay: false, device_deadline: "2s", more: "" }
     }
 }
 

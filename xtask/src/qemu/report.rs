@@ -20,7 +20,7 @@ pub enum Answer {
     PowerOff,
     /// Resets.
     Reset,
-    /// Goes on running, with a login on the console.
+    /// Goes on running, with a shell on the console.
     Stay,
 }
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot tests: real kernel, real storage-init, QEMU.
+//!
+//! * One boot for each refusal, asserting its exact reason and device; two whole systems, up to multi-user.target.
+//! * A boot that should succeed is held against the whole chain (`support::assert_boot_chain`), never against a log line.
+//! * Each test makes its own images and disk, prints its seconds, and leaves its files only where it failed.
+//! * They run from `cargo xtask test`, or alone: `cargo test --manifest-path xtask/Cargo.toml --test boot -- NAME`.
+
+mod candidates;
+mod corruption;
+mod devices;
+mod refusals;
+mod support;
+mod systems;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, run};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut tests = Vec::new();
+    // The long ones first: the short ones fill what is left of the other core.
+    tests.extend(systems::tests());
+    tests.extend(devices::tests());
+    tests.extend(corruption::tests());
+    tests.extend(candidates::tests());
+    tests.extend(refusals::tests());
+    run(&arguments, tests).exit_code()
+}

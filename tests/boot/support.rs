@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What every boot test needs: the bench, a folder, and the few assertions there are.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use boot_record::reason::Reason;
+use libtest_mimic::Trial as Test;
+use xtask::boot_report::{self, Booted, Expected};
+use xtask::qemu::bench::Bench;
+use xtask::qemu::{Exit, Outcome};
+
+/// Lines of the console that a failed test repeats.
+const CONSOLE_TAIL: usize = 40;
+
+/// The bench, made by the first test that runs: listing tests builds nothing.
+static BENCH: LazyLock<Result<Bench>> = LazyLock::new(Bench::open);
+
+/// A test with a folder of its own, which stays if the test fails. Prints its seconds.
+pub fn test(name: &'static str, body: impl FnOnce(&Bench, &Path) -> Result<()> + Send + 'static) -> Test {
+    Test::test(name, move || {
+        let bench = BENCH.as_ref().map_err(|error| format!("{error:#}"))?;
+        let started = Instant::now();
+        let mut folder = bench.folder(name).map_err(|error| format!("{error:#}"))?;
+        let result = body(bench, folder.path());
+        println!("{name}: {:.1} s", started.elapsed().as_secs_f64());
+        result.map_err(|error| {
+            folder.keep();
+            format!("{error:#}\nfiles: {}", folder.path().display()).into()
+        })
+    })
+}
+
+/// The one assertion of a good boot: everything that `cargo xtask qemu` asks of BOOT OK.
+pub fn assert_boot_chain(outcome: &Outcome, expected: &Expected) -> Result<Booted> {
+    match boot_report::check(outcome, expected) {
+        Ok(booted) => Ok(booted),
+        Err(failure) => bail!("{failure}\n{}", console(outcome)),
+    }
+}
+
+/// The one assertion of a refused boot: storage-init's last words, then power off, and nothing of the image ran.
+pub fn assert_refused(outcome: &Outcome, reason: Reason, device: &str) -> Result<()> {
+    let refusal =
+        boot_report::refusal(&outcome.console).with_context(|| format!("no refusal\n{}", console(outcome)))?;
+    ensure!(
+        (refusal.reason.as_str(), refusal.device.as_str()) == (reason.name(), device),
+        "expected {reason}: {device}, found {refusal}\n{}",
+        console(outcome)
+    );
+    ensure!(outcome.exit == Exit::PowerOff, "expected power off, found {:?}\n{}", outcome.exit, console(outcome));
+    ensure!(outcome.report.is_none(), "the probe ran all the same\n{}", console(outcome));
+    Ok(())
+}
+
+/// What an action of the probe came to, as text; `number` counts from 1.
+pub fn action(outcome: &Outcome, number: usize) -> Result<String> {
+    let report = outcome.report.as_ref().with_context(|| format!("no report\n{}", console(outcome)))?;
+    Ok(String::from_utf8_lossy(report.bytes(&format!("action-{number}"))?).into_owned())
+}
+
+/// The last lines of the console, for a failed test.
+pub fn console(outcome: &Outcome) -> String {
+    let tail = outcome.console.len().saturating_sub(CONSOLE_TAIL);
+    let lines = outcome.console.get(tail..).unwrap_or_default();
+    format!("console ({:.1} s, {:?}):\n  {}", outcome.elapsed.as_secs_f64(), outcome.exit, lines.join("\n  "))
+}

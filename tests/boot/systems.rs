@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The whole way, for both sources: systemd in the DDI, the real root, multi-user.target.
+
+use anyhow::{Context, Result, ensure};
+use boot_record::config::Source;
+use libtest_mimic::Trial as Test;
+use std::path::Path;
+use xtask::qemu::bench::Bench;
+use xtask::qemu::system::{self, System};
+use xtask::qemu::{Answer, Outcome};
+
+use crate::support::{assert_boot_chain, console, test};
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        test("file_on_the_esp_reaches_multi_user_target", |bench, folder| {
+            boot(bench, folder, System { source: Source::EspFile, overlay: false, tamper: None }).map(|_| ())
+        }),
+        test("partition_with_a_layer_reaches_multi_user_target_and_systemd_accepts_the_ddi", |bench, folder| {
+            let system = System { source: Source::Partition, overlay: true, tamper: None };
+            accepted_by_systemd(&boot(bench, folder, system)?)
+        }),
+    ]
+}
+
+fn boot(bench: &Bench, folder: &Path, system: System) -> Result<Outcome> {
+    let expected = system.prepare(bench.cache(), bench.parts(), folder)?;
+    let outcome = system::boot(bench.parts(), folder, Answer::PowerOff, &|_| {})?;
+    assert_boot_chain(&outcome, &expected)?;
+    let failed = text(&outcome, "failed-units")?;
+    ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", console(&outcome));
+    Ok(outcome)
+}
+
+/// `systemd-dissect --validate` of the partition that holds the DDI, in the guest.
+fn accepted_by_systemd(outcome: &Outcome) -> Result<()> {
+    let verdict = text(outcome, "dissect")?;
+    ensure!(verdict.ends_with("\nexit status 0"), "systemd-dissect --validate: {verdict}");
+    Ok(())
+}
+
+fn text<'a>(outcome: &'a Outcome, section: &str) -> Result<&'a str> {
+    Ok(outcome.report.as_ref().context("no report")?.text(section)?.trim_end())
+}

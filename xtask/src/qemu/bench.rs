@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bench of the boot tests: small DDIs, whose init is the probe, on disks made for one boot.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use boot_record::config::Source;
+
+use super::parts::{Config, IMAGE_ID, Parts};
+use super::{Answer, Boot, Outcome};
+use crate::boot_report::{Expected, Target};
+use crate::cache::{Cache, RunDir};
+use crate::disk::{Candidate, Ddi, Disk};
+use crate::tamper::{Signer, Tamper};
+use crate::userspace::{self, Identity, Tree};
+
+/// A small DDI is up in 2 s on an idle machine; a test machine is not idle.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The parts of all boots, made once.
+pub struct Bench {
+    cache: Cache,
+    parts: Parts,
+    tree: Tree,
+}
+
+/// A small DDI to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Small<'a> {
+    /// `IMAGE_VERSION` inside; the name claims the same, unless tampering changes it.
+    pub version: &'a str,
+    /// What the probe does (tests/boot/probe/src/action.rs).
+    pub actions: &'a [&'a str],
+    /// How it is spoilt.
+    pub tamper: Option<Tamper>,
+}
+
+impl Default for Small<'_> {
+    fn default() -> Self {
+        Self { version: "1.0", actions: &[], tamper: None }
+    }
+}
+
+/// One boot on the bench.
+pub struct Trial<'a> {
+    /// What storage-init is told.
+    pub config: Config,
+    /// The disk; `None`: the machine has none.
+    pub disk: Option<Disk>,
+    /// Plugs the disk in this long after the start.
+    pub late: Option<Duration>,
+    /// Further words of the kernel command line.
+    pub command_line: &'a str,
+    /// What the probe does in the end.
+    pub answer: Answer,
+}
+
+impl Default for Trial<'_> {
+    fn default() -> Self {
+        Self { config: Config::default(), disk: None, late: None, command_line: "", answer: Answer::PowerOff }
+    }
+}
+
+impl Bench {
+    /// Makes the parts that are not there yet.
+    ///
+    /// # Errors
+    /// A part cannot be built.
+    pub fn open() -> Result<Self> {
+        let cache = Cache::open()?;
+        let parts = Parts::make(&cache)?;
+        let probe = parts.probe(&cache)?;
+        let tree = userspace::small_ddi(&cache, &probe)?;
+        Ok(Self { cache, parts, tree })
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// A folder for the files of one test.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn folder(&self, test: &str) -> Result<RunDir> {
+        self.cache.run_dir(test)
+    }
+
+    /// Makes a small DDI in `folder`.
+    ///
+    /// # Errors
+    /// `ddi build` or the tampering fails.
+    pub fn small_ddi(&self, folder: &Path, small: &Small<'_>) -> Result<Ddi> {
+        let identity = Identity { image_id: IMAGE_ID.into(), version: small.version.into(), epoch: 1 };
+        let mut tree = self.tree.clone();
+        identity.put_into(&mut tree);
+        tree.file(userspace::ACTIONS_FILE, 0o644, small.actions.join("\n").into_bytes());
+        if let Some(tamper) = small.tamper {
+            tamper.apply_to_tree(&mut tree, &identity);
+        }
+        let keys = self.parts.keys(&self.cache, small.tamper.map_or(Signer::Development, Tamper::signer))?;
+        let output = folder.join(format!("{}.raw", name(small.version)));
+        let ddi = self.parts.ddi.image(&self.parts.tools, &tree, &keys, &output)?;
+        if let Some(tamper) = small.tamper {
+            tamper.apply_to_image(&self.parts.tools, &ddi.image)?;
+        }
+        Ok(ddi)
+    }
+
+    /// Boots a trial; its files go into `folder`.
+    ///
+    /// # Errors
+    /// The disk cannot be written, or QEMU cannot be run.
+    pub fn boot(&self, folder: &Path, trial: &Trial<'_>) -> Result<Outcome> {
+        let initramfs = folder.join("initramfs.cpio");
+        self.parts.write_initramfs(&trial.config, &initramfs)?;
+        let disk = folder.join("disk.img");
+        if let Some(contents) = &trial.disk {
+            contents.write(&self.parts.tools, &disk).context("cannot make the disk")?;
+        }
+        let present = trial.disk.as_ref().map(|_| disk.as_path());
+        let (disks, late_disk) = match trial.late {
+            Some(delay) => (None, present.map(|disk| (disk, delay))),
+            None => (present, None),
+        };
+        Boot {
+            kernel: &self.parts.kernel.image,
+            initramfs: &initramfs,
+            command_line: trial.command_line,
+            disks: disks.as_slice(),
+            late_disk,
+            answer: trial.answer,
+            deadline: DEADLINE,
+            on_line: &|_| {},
+        }
+        .run(&self.parts.tools, folder)
+    }
+}
+
+/// The name of a candidate of this version.
+pub fn name(version: &str) -> String {
+    format!("{IMAGE_ID}_{version}")
+}
+
+/// A disk that holds DDIs for one source, each under the name of its version.
+pub fn disk(source: Source, ddis: &[(&str, &Ddi)]) -> Disk {
+    let candidates =
+        ddis.iter().map(|(version, ddi)| Candidate { name: name(version), image: ddi.image.clone() }).collect();
+    match source {
+        Source::EspFile => Disk { esp: Some(candidates), ..Disk::default() },
+        Source::Partition => Disk { partitions: candidates, ..Disk::default() },
+    }
+}
+
+/// What a trial with this DDI has to come to.
+pub fn expected(version: &str, ddi: &Ddi, source: Source, overlay: bool) -> Expected {
+    Expected { root_hash: ddi.root_hash.clone(), version: version.to_owned(), source, overlay, target: Target::Probe }
+}

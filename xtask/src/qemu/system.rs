@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The whole system: systemd in the DDI, and the real root that it goes on to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use boot_record::config::Source;
+
+use super::parts::{Config, IMAGE_ID, Parts};
+use super::{Answer, Boot, Outcome};
+use crate::boot_report::{Expected, Target};
+use crate::cache::Cache;
+use crate::disk::{Candidate, Ddi, Disk, write_root};
+use crate::tamper::{Signer, Tamper};
+use crate::userspace::{self, Identity};
+
+/// Version of the image.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Size of the real root: room for what a person may want to try in it.
+const ROOT_SIZE: u64 = 256 << 20;
+/// A boot to multi-user.target takes 8 s on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(180);
+/// The disk, in a boot's folder.
+pub const DISK: &str = "disk.img";
+/// The mini-initramfs, in a boot's folder.
+const INITRAMFS: &str = "initramfs.cpio";
+
+/// A system to be booted.
+#[derive(Clone, Copy, Debug)]
+pub struct System {
+    /// Where the DDI lies.
+    pub source: Source,
+    /// True: with a writable layer.
+    pub overlay: bool,
+    /// How it is spoilt.
+    pub tamper: Option<Tamper>,
+}
+
+impl System {
+    /// Makes the files of the boot in `folder`: mini-initramfs, DDI, disk.
+    ///
+    /// # Errors
+    /// A part cannot be made.
+    pub fn prepare(&self, cache: &Cache, parts: &Parts, folder: &Path) -> Result<Expected> {
+        let config = Config { sources: vec![self.source], overlay: self.overlay, ..Config::default() };
+        parts.write_initramfs(&config, &folder.join(INITRAMFS))?;
+        let name = format!("{IMAGE_ID}_{VERSION}");
+        let ddi = self.ddi(cache, parts, &folder.join(format!("{name}.raw")))?;
+
+        let root = folder.join("root.ext4");
+        write_root(&parts.tools, &userspace::root(cache)?, &root, ROOT_SIZE)?;
+        let candidate = Candidate { name, image: ddi.image };
+        let (esp, partitions) = match self.source {
+            Source::EspFile => (vec![candidate], Vec::new()),
+            Source::Partition => (Vec::new(), vec![candidate]),
+        };
+        let mut disk = Disk { esp: Some(esp), partitions, root: Some(root.clone()) };
+        if let Some(tamper) = self.tamper {
+            tamper.apply_to_disk(&mut disk);
+        }
+        disk.write(&parts.tools, &folder.join(DISK))?;
+        std::fs::remove_file(&root).with_context(|| format!("cannot remove {}", root.display()))?;
+        Ok(Expected {
+            root_hash: ddi.root_hash,
+            version: VERSION.to_owned(),
+            source: self.source,
+            overlay: self.overlay,
+            target: Target::RealRoot { device: format!("/dev/vda{}", disk.root_number()) },
+        })
+    }
+
+    fn ddi(&self, cache: &Cache, parts: &Parts, output: &Path) -> Result<Ddi> {
+        let identity = Identity { image_id: IMAGE_ID.to_owned(), version: VERSION.to_owned(), epoch: 1 };
+        let mut tree = userspace::ddi(cache, &identity)?;
+        if let Some(tamper) = self.tamper {
+            tamper.apply_to_tree(&mut tree, &identity);
+        }
+        let keys = parts.keys(cache, self.tamper.map_or(Signer::Development, Tamper::signer))?;
+        let ddi = parts.ddi.image(&parts.tools, &tree, &keys, output)?;
+        if let Some(tamper) = self.tamper {
+            tamper.apply_to_image(&parts.tools, &ddi.image)?;
+        }
+        Ok(ddi)
+    }
+}
+
+/// Boots what [`System::prepare`] made.
+///
+/// # Errors
+/// QEMU cannot be run.
+pub fn boot(parts: &Parts, folder: &Path, answer: Answer, on_line: &(dyn Fn(&str) + Sync)) -> Result<Outcome> {
+    let disk = folder.join(DISK);
+    let boot = Boot {
+        kernel: &parts.kernel.image,
+        initramfs: &folder.join(INITRAMFS),
+        command_line: "",
+        disks: &[&disk],
+        late_disk: None,
+        answer,
+        deadline: DEADLINE,
+        on_line,
+    };
+    boot.run(&parts.tools, folder)
+}
