@@ -34,9 +34,13 @@ struct Arguments {
 enum Command {
     /// Builds a signed image and boots it in QEMU; ends with BOOT OK or BOOT FAILED.
     Qemu(qemu::Options),
-    /// Runs every tier of tests.
+    /// Runs the tests, tier by tier; the last line is their sum.
     #[command(visible_alias = "ci")]
-    Test,
+    Test {
+        /// Only this tier.
+        #[arg(value_enum)]
+        tier: Option<suite::Tier>,
+    },
     /// Removes the cache: everything outside the checkout that these commands wrote.
     Uninstall,
     /// Makes the tools, development key, kernel and boot binary, and says where they are.
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Qemu(options) => boot(&options),
-        Command::Test => test(),
+        Command::Test { tier } => test(tier),
         Command::Uninstall => {
             println!("removed {}", Cache::uninstall()?.display());
             Ok(ExitCode::SUCCESS)
@@ -96,13 +100,13 @@ fn boot(options: &qemu::Options) -> Result<ExitCode> {
     qemu::run(&cache, options)
 }
 
-fn test() -> Result<ExitCode> {
+fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     let cache = Cache::open()?;
     let mut missing = missing(&cache)?;
     missing.extend(layer::cost(&cache));
     println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));
     let tools = Tools::ensure(&cache)?;
-    let tally = suite::run(&cache, &tools)?;
+    let tally = suite::run(&cache, &tools, tier);
     println!("{}", tally.line());
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -238,8 +238,13 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
         }
         fs::create_dir_all(to)?;
         for entry in fs::read_dir(from)? {
-            let name = entry?.file_name();
-            copy_tree(&from.join(&name), &to.join(&name))?;
+            let entry = entry?;
+            let copy = to.join(entry.file_name());
+            // Links stay links: they may lead out of the folder, or nowhere.
+            match fs::read_link(entry.path()) {
+                Ok(target) => relink(&target, &copy).map_err(std::io::Error::other)?,
+                Err(_) => copy_tree(&entry.path(), &copy)?,
+            }
         }
     } else if source.is_file() {
         let same = |copy: fs::Metadata| copy.len() == source.len() && copy.modified().ok() == source.modified().ok();

@@ -52,34 +52,54 @@ impl Tally {
     }
 }
 
-/// A tier's name, and what runs it.
-type Tier = (&'static str, fn(&Cache, &Tools) -> Result<Tally>);
+/// The tiers, in the order in which they run: what fails soonest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tier {
+    /// rustfmt and clippy over every workspace.
+    Lint,
+    /// Tests of the host: units, tables, golden vectors, properties, images.
+    Unit,
+    /// The layer, parsed by BitBake, and its list of crates.
+    Layer,
+    /// Boots in QEMU.
+    Boot,
+}
 
-/// Runs every tier. The result says whether all went well; it is not an error if tests fail.
-///
-/// # Errors
-/// A tier's programs cannot be found.
-pub fn run(cache: &Cache, tools: &Tools) -> Result<Tally> {
+impl Tier {
+    const ALL: [Self; 4] = [Self::Lint, Self::Unit, Self::Layer, Self::Boot];
+
+    fn run(self, cache: &Cache, tools: &Tools) -> Result<Tally> {
+        match self {
+            Self::Lint => lint(),
+            Self::Unit => unit(),
+            Self::Layer => parse_layer(cache, tools),
+            Self::Boot => boot(),
+        }
+    }
+}
+
+/// Runs one tier, or all of them. A tier that cannot run is a failed test.
+pub fn run(cache: &Cache, tools: &Tools, only: Option<Tier>) -> Tally {
     let mut total = Tally::default();
-    let tiers: [Tier; 4] = [("format and lint", lint), ("unit", unit), ("layer", layer_tier), ("boot", boot)];
-    for (name, tier) in tiers {
+    for tier in Tier::ALL.into_iter().filter(|tier| only.is_none_or(|only| only == *tier)) {
+        let name = format!("{tier:?}").to_lowercase();
         println!("== tier: {name}");
         let started = Instant::now();
-        let tally = tier(cache, tools).unwrap_or_else(|error| {
-            println!("tier {name} did not run: {error:#}");
+        let tally = tier.run(cache, tools).unwrap_or_else(|error| {
+            println!("FAILED tier {name}, which did not run: {error:#}");
             Tally::one(false)
         });
         println!("== {name}: {} in {}", tally.line(), human(started.elapsed()));
         total.add(tally);
     }
-    Ok(total)
+    total
 }
 
 fn workspaces() -> impl Iterator<Item = (&'static str, std::path::PathBuf)> {
     WORKSPACES.into_iter().map(|name| (name, repository::root().join(name).join("Cargo.toml")))
 }
 
-fn lint(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
+fn lint() -> Result<Tally> {
     let mut tally = Tally::default();
     for (name, manifest) in workspaces() {
         let fmt = cargo(&manifest, &["fmt", "--all"], &["--check"]);
@@ -90,7 +110,7 @@ fn lint(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
     Ok(tally)
 }
 
-fn unit(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
+fn unit() -> Result<Tally> {
     let mut tally = Tally::default();
     // Test programs run in the tools root: they find mkfs.erofs, veritysetup and openssl of known versions there.
     let runner = std::env::current_exe().context("cannot find this program")?;
@@ -104,7 +124,7 @@ fn unit(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
     Ok(tally)
 }
 
-fn layer_tier(cache: &Cache, tools: &Tools) -> Result<Tally> {
+fn parse_layer(cache: &Cache, tools: &Tools) -> Result<Tally> {
     let mut tally = counted("parser", layer::parse_command(cache, tools)?)?;
     let crates = crates_inc::run(repository::root(), true);
     if let Err(error) = &crates {
@@ -114,7 +134,7 @@ fn layer_tier(cache: &Cache, tools: &Tools) -> Result<Tally> {
     Ok(tally)
 }
 
-fn boot(_cache: &Cache, _tools: &Tools) -> Result<Tally> {
+fn boot() -> Result<Tally> {
     let manifest = repository::root().join("xtask/Cargo.toml");
     counted("boot tests", cargo(&manifest, &["test", "--locked", "--test", "boot"], &[BOOTS_AT_ONCE]))
 }
