@@ -134,12 +134,6 @@ impl<'a> Reader<'a> {
         Self { bytes: der, base: 0 }
     }
 
-    /// Where the next value starts.
-    #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.base
-    }
-
     /// Whether no value is left.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

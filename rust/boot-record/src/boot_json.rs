@@ -162,8 +162,8 @@ impl BootRecord {
     /// # Errors
     /// [`Error::Json`], also for anything but white space behind the object; [`Error::Format`].
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        // The longest text of a record has 200 bytes, each of them six as an escape.
-        let mut unescaped = [0; 6 * MAX_DETAIL];
+        // For one text at a time, without its escapes.
+        let mut unescaped = [0; MAX_DETAIL];
         let (record, _) = serde_json_core::from_slice_escaped::<Self>(json, &mut unescaped).map_err(Error::Json)?;
         match record.format {
             FORMAT => Ok(record),

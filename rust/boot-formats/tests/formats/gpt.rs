@@ -32,6 +32,11 @@ fn both_copies_say_what_the_tool_was_told() {
 }
 
 #[test]
+fn copies_have_names() {
+    assert_eq!([Which::Primary, Which::Backup].map(|which| which.to_string()), ["primary", "backup"]);
+}
+
+#[test]
 fn attributes_are_kept() {
     let table = Disk::open("disk-512").table(Which::Primary).unwrap();
     assert_eq!(table.partitions.iter().map(|p| p.attributes).collect::<Vec<_>>(), [0, 0, 1 << 60]);

@@ -13,6 +13,7 @@
 
 mod bad_lines;
 mod ddi;
+mod der;
 mod dps;
 mod file_name;
 mod golden;
