@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Disks that are missing, late, or without a source; and the way a bug ends.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;
 use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Test> {
         test("no_disk_ends_at_the_deadline", no_disk),
         test("disk_without_esp_is_no_source", no_esp),
         test("esp_without_an_image_is_no_candidate", empty_esp),
+        test("nothing_of_the_boot_stage_is_left", nothing_left),
         test("panic_resets_the_machine", panic),
         test("writable_layer_takes_writes", |bench, folder| writes(bench, folder, true)),
         test("root_without_a_layer_is_read_only", |bench, folder| writes(bench, folder, false)),
@@ -58,6 +59,21 @@ fn empty_esp(bench: &Bench, folder: &Path) -> Result<()> {
     let disk = Disk { esp: Some(Vec::new()), ..Disk::default() };
     let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
     assert_refused(&outcome, Reason::NoCandidate, "vda")
+}
+
+/// One process, init; and no file system but the root and the kernel's own.
+fn nothing_left(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small::default())?;
+    let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
+    let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
+    assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
+    let report = outcome.report.as_ref().context("no report")?;
+    let processes = report.text("processes")?;
+    ensure!(processes == "/sbin/init\n", "processes:\n{processes}");
+    let mut mounts: Vec<&str> = report.text("mounts")?.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    mounts.sort_unstable();
+    ensure!(mounts == ["/", "/dev", "/proc", "/run", "/sys"], "mounts: {mounts:?}");
+    Ok(())
 }
 
 fn panic(bench: &Bench, folder: &Path) -> Result<()> {

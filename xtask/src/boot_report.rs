@@ -4,7 +4,7 @@
 //! A boot is good only if all of this holds, each from its own source:
 //! * boot.json (storage-init) names the root hash of the DDI that the host built, its version and source;
 //! * libdevmapper in the guest reports that device as verity target with that root hash, with a signature in its table,
-//!   and its status as `V`: no block has failed;
+//!   the name and UUID that systemd knows, and its status as `V`: no block has failed;
 //! * the root file system is the one that was to be reached, and so is the target.
 //!
 //! What storage-init itself refuses is its last console line, taken as it stands.
@@ -178,6 +178,13 @@ fn check_verity(report: &Report, record: &BootRecord) -> Result<(), Failure> {
     }
     if !arguments.contains(&SIGNED) {
         return Err(failure("verity-table", &format_args!("the kernel was given no signature: {table}")));
+    }
+    // The UUID by which systemd takes the device for one of libcryptsetup's: CRYPT-VERITY-, 32 digits, the name.
+    let info = report.text("verity-info").map_err(|error| failure("verity-info", &error))?;
+    let digits =
+        info.lines().find_map(|line| line.strip_prefix("UUID: CRYPT-VERITY-")?.strip_suffix(&format!("-{name}")));
+    if digits.is_none_or(|digits| digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        return Err(failure("verity-uuid", &format_args!("expected CRYPT-VERITY-(32 digits)-{name}: {}", info.trim())));
     }
     let status = line("verity-status")?;
     if status.split_ascii_whitespace().next_back() != Some("V") {

@@ -96,7 +96,7 @@ pub struct Outcome {
 }
 
 impl Boot<'_> {
-    /// Boots, and returns when the machine has ended. `folder`, in the cache, gets log and sockets.
+    /// Boots, and returns when the machine has ended. `folder`, in the cache, gets log, report and sockets.
     ///
     /// # Errors
     /// QEMU cannot be started. What the guest does is no error but an [`Outcome`].
@@ -135,6 +135,9 @@ impl Boot<'_> {
             let said = std::fs::read_to_string(&messages).unwrap_or_default();
             format!("QEMU failed: {}", said.trim())
         })?;
+        if let Some(report) = &report {
+            report.save(&folder.join("sections"))?;
+        }
         Ok(Outcome { exit, report, console: lines, log, elapsed: started.elapsed() })
     }
 

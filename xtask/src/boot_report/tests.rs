@@ -22,6 +22,7 @@ fn outcome(change: impl Fn(&str, String) -> String) -> Outcome {
         ("boot.json", boot_json()),
         ("verity-table", format!("{HASH}-verity: 0 8 verity 1 7:0 7:0 4096 4096 1 2 sha256 {HASH} - {signed}\n")),
         ("verity-status", format!("other: 0 8 linear\n{HASH}-verity: 0 8 verity V\n")),
+        ("verity-info", format!("Name: x\nUUID: CRYPT-VERITY-00112233445566778899aabbccddeeff-{HASH}-verity\n")),
         ("mounts", "rootfs / rootfs rw 0 0\n/dev/dm-0 / erofs ro 0 0\n".to_owned()),
         ("root", "/dev/vda2 ext4 rw,relatime\n".to_owned()),
         ("multi-user", "active\n".to_owned()),
@@ -102,6 +103,15 @@ fn a_device_that_is_not_there_is_named() {
     let message = failure("verity-status", HASH, "gone");
     assert!(
         message.starts_with(&format!("BOOT FAILED: verity-device: {HASH}-verity: not in the kernel's verity-status"))
+    );
+}
+
+#[test]
+fn a_device_that_systemd_would_not_know_is_named() {
+    let message = failure("verity-info", "CRYPT-VERITY-00", "CRYPT-VERITY-");
+    assert!(
+        message.starts_with(&format!("BOOT FAILED: verity-uuid: {HASH}-verity: expected CRYPT-VERITY-")),
+        "{message}"
     );
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -63,6 +64,23 @@ impl Report {
             }
             report.0.insert(name.to_owned(), content);
         }
+    }
+
+    /// Writes each section to a file of its name in `folder`, for a person to look at.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be written, or a section's name is not a file's.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for (name, content) in &self.0 {
+            if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)) || name.starts_with('.')
+            {
+                bail!("the guest's report has a section {name:?}");
+            }
+            let path = folder.join(name);
+            std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// The bytes of a section.

@@ -73,8 +73,10 @@ fn read_or_error(path: &str) -> Vec<u8> {
 fn processes() -> io::Result<String> {
     let mut names = String::new();
     for entry in fs::read_dir("/proc")? {
-        let path = entry?.path();
-        if let Ok(command_line) = fs::read(path.join("cmdline"))
+        let entry = entry?;
+        // /proc/self and /proc/thread-self are names for one that is counted already.
+        if entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())
+            && let Ok(command_line) = fs::read(entry.path().join("cmdline"))
             && let Some(program) = command_line.split(|&byte| byte == 0).next()
             && !program.is_empty()
         {
