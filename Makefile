@@ -19,7 +19,7 @@ qemu: host-packages
 test: host-packages
 	@$(XTASK) test
 
-uninstall: host-packages
+uninstall:
 	@$(XTASK) uninstall
 
 host-packages:

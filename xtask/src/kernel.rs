@@ -184,7 +184,8 @@ fn build(
     }
 
     let mut make = tools.command_in(&tree, "make", &[])?;
-    make.envs(REPRODUCIBLE).args(["-j2", "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "Image"]);
+    let jobs = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    make.envs(REPRODUCIBLE).arg(format!("-j{jobs}")).args(["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "Image"]);
     progress::run("kernel: build", BUILD_LINES, &log, &mut make)?;
 
     let wanted = [

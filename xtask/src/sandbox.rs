@@ -294,3 +294,46 @@ fn network_paths() -> Vec<PathBuf> {
     );
     paths
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_copy_keeps_dangling_links_and_leaves_build_results_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        for name in ["target", "registry"] {
+            fs::create_dir_all(from.join(name)).unwrap();
+            fs::write(from.join(name).join("CACHEDIR.TAG"), "").unwrap();
+        }
+        symlink("/nowhere", from.join("link")).unwrap();
+        for _ in 0..2 {
+            copy_tree(&from, &to).unwrap();
+        }
+        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("/nowhere"));
+        assert!(to.join("registry/CACHEDIR.TAG").exists() && !to.join("target").exists());
+    }
+
+    #[test]
+    fn a_file_is_copied_again_when_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        for contents in ["old", "newer"] {
+            fs::write(&from, contents).unwrap();
+            copy_tree(&from, &to).unwrap();
+            assert_eq!(fs::read_to_string(&to).unwrap(), contents);
+        }
+    }
+
+    #[test]
+    fn a_link_is_replaced_only_where_it_leads_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        for target in ["a", "b", "b"] {
+            relink(Path::new(target), &link).unwrap();
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new(target));
+        }
+    }
+}

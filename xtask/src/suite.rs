@@ -114,11 +114,11 @@ fn unit() -> Result<Tally> {
     let mut tally = Tally::default();
     // Test programs run in the tools root: they find mkfs.erofs, veritysetup and openssl of known versions there.
     let runner = std::env::current_exe().context("cannot find this program")?;
-    let runner = format!("{} tool", runner.display());
+    let runner = format!("target.x86_64-unknown-linux-gnu.runner=[{:?}, \"tool\"]", runner.display().to_string());
     for (name, options) in [("rust", &["--workspace"][..]), ("xtask", &["--lib"])] {
         let manifest = repository::root().join(name).join("Cargo.toml");
         let mut command = cargo(&manifest, &["test", "--locked", "--no-fail-fast"], &[]);
-        command.args(options).env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", &runner);
+        command.args(options).args(["--config", &runner]);
         tally.add(counted(&format!("cargo test of {name}/"), command)?);
     }
     Ok(tally)
