@@ -6,6 +6,7 @@
 //! * Says before it starts what it will cost (`plan`).
 //! * Is no part of the product: nothing here ends up in an image.
 
+pub mod bench;
 pub mod boot_report;
 pub mod cache;
 pub mod crates_inc;

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use xtask::cache::Cache;
 use xtask::plan::{self, Cost};
 use xtask::tools::Tools;
-use xtask::{crates_inc, kernel, keys, layer, qemu, repository, suite, target, userspace};
+use xtask::{bench, crates_inc, kernel, keys, layer, qemu, repository, suite, target, userspace};
 
 /// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
 const EXIT_NO_VERDICT: u8 = 2;
@@ -41,6 +41,8 @@ enum Command {
         #[arg(value_enum)]
         tier: Option<suite::Tier>,
     },
+    /// Measures what building a DDI costs beside mkfs.erofs; exit status 1 if it is more than the budget.
+    Bench,
     /// Removes the cache: everything outside the checkout that these commands wrote.
     Uninstall,
     /// Makes the tools, development key, kernel and boot binary, and says where they are.
@@ -75,6 +77,10 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Qemu(options) => boot(&options),
         Command::Test { tier } => test(tier),
+        Command::Bench => {
+            let kept = bench::run(&Cache::open()?)?;
+            Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Uninstall => {
             println!("removed {}", Cache::uninstall()?.display());
             Ok(ExitCode::SUCCESS)

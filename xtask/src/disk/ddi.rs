@@ -46,6 +46,11 @@ impl DdiProgram {
         Ok(Self(folder.join("release").join("ddi")))
     }
 
+    /// The program's file.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Builds an image of a tree, signed by `keys`. `output` lies in the cache; a TAR file beside it is made and removed.
     ///
     /// # Errors
