@@ -4,7 +4,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use boot_record::boot_json::BootRecord;
+use boot_record::boot_json::{BootRecord, MAX_JSON};
 use boot_record::reason::Reason;
 use kernel_edge::mounts;
 use rustix::fs::{Mode, OFlags};
@@ -20,8 +20,6 @@ const SYSROOT: &str = "/sysroot";
 const RECORD_FOLDER: &str = "/run/initoverlayfs";
 /// The record.
 const RECORD: &str = "/run/initoverlayfs/boot.json";
-/// Most bytes of the record.
-const RECORD_BYTES: usize = 32 * 1024;
 
 /// Writes boot.json, leaves the devices to the mount that uses them, frees the initramfs, moves to the new root and
 /// executes its init with no arguments and the kernel's own environment. Does not come back unless it failed.
@@ -59,7 +57,7 @@ fn prepare(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Re
 }
 
 fn write_record(record: &BootRecord) -> Result<(), std::io::Error> {
-    let mut buffer = vec![0_u8; RECORD_BYTES];
+    let mut buffer = vec![0_u8; MAX_JSON];
     let len = record.to_json(&mut buffer).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
     rustix::fs::mkdir(RECORD_FOLDER, Mode::from_raw_mode(0o755))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
