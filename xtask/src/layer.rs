@@ -48,7 +48,12 @@ fn key() -> Key {
 fn install(cache: &Cache, tools: &Tools, folder: &Path) -> Result<()> {
     let log = cache.log(KIND)?;
     fs::write(&log, "")?;
-    let mut pip = tools.command_online(folder, "python3", &[])?;
+    // The host's pip.conf and PIP_ variables are seen anyway; the user's own file is not, HOME being another.
+    let own = std::env::home_dir().map(|home| home.join(".config/pip/pip.conf")).filter(|path| path.exists());
+    let mut pip = tools.command_online(folder, "python3", own.as_deref().as_slice())?;
+    if let Some(own) = own.filter(|_| std::env::var_os("PIP_CONFIG_FILE").is_none()) {
+        pip.env("PIP_CONFIG_FILE", own);
+    }
     pip.args([
         "-m",
         "pip",

@@ -282,15 +282,19 @@ fn network_variables() -> Vec<(String, String)> {
     std::env::vars().filter(|(name, _)| wanted(name)).collect()
 }
 
-/// Files for the network: the usual ones, the user's pip configuration, and what a forwarded variable points to.
+/// Files for the network: the usual ones, and what a forwarded variable points to.
 fn network_paths() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = NETWORK_FILES.iter().map(PathBuf::from).collect();
-    let known = |path: &PathBuf| NETWORK_FILES.iter().any(|file| path.starts_with(file));
+    // Cargo sets SSL_CERT_DIR to what may be a link to the usual folder: that one is there already.
+    let usual = |path: &Path| {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        NETWORK_FILES.iter().any(|file| path.starts_with(file) || real.starts_with(file))
+    };
     paths.extend(
         network_variables()
             .into_iter()
             .map(|(_, value)| PathBuf::from(value))
-            .filter(|path| path.is_absolute() && path.exists() && !known(path)),
+            .filter(|path| path.is_absolute() && path.exists() && !usual(path)),
     );
     paths
 }
