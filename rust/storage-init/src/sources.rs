@@ -27,6 +27,11 @@ pub fn search(disk: &BlockDevice, config: &Config, journal: &mut Journal) -> Res
     let (table, which) = table::read(&disk.device, disk.sector_size).map_err(failed)?;
     if which == Which::Backup {
         journal.log(&Event::BackupTable { device: &disk.name });
+        // The kernel took none from there; the booted system looks for its own on this disk. One that it refuses is
+        // reported below, if it matters here.
+        for partition in &table.partitions {
+            let _ = node(disk, partition);
+        }
     }
 
     let mut candidates = Candidates::default();
