@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Disks that are missing, late, or without a source; and the way a bug ends.
+//! Disks that are missing, late, damaged, or without a source; machines without a console or with a watchdog; and the
+//! way a bug ends.
 
 use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use xtask::disk::Disk;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::{Config, Exit};
+use xtask::userspace::late_contents;
 
-use crate::support::{assert_boot_chain, assert_refused, console, test};
+use crate::support::{action, assert_boot_chain, assert_refused, console, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -19,7 +21,16 @@ pub fn tests() -> Vec<Test> {
         test("no_disk_ends_at_the_deadline", no_disk),
         test("disk_without_esp_is_no_source", no_esp),
         test("esp_without_an_image_is_no_candidate", empty_esp),
+        test("bad_primary_table_boots_a_file_from_the_backup", |bench, folder| {
+            bad_primary_table(bench, folder, Source::EspFile)
+        }),
+        test("bad_primary_table_boots_a_partition_from_the_backup", |bench, folder| {
+            bad_primary_table(bench, folder, Source::Partition)
+        }),
+        test("boots_without_a_console", no_console),
         test("nothing_of_the_boot_stage_is_left", nothing_left),
+        test("hanging_init_is_reset_by_the_watchdog", hanging_init),
+        test("watchdog_that_is_not_there_is_refused", no_watchdog),
         test("panic_resets_the_machine", panic),
         test("writable_layer_takes_writes", |bench, folder| writes(bench, folder, true)),
         test("root_without_a_layer_is_read_only", |bench, folder| writes(bench, folder, false)),
@@ -28,6 +39,8 @@ pub fn tests() -> Vec<Test> {
 
 /// How late the disk is.
 const LATE: Duration = Duration::from_secs(3);
+/// Longer than the deadline for disks, as it has to be.
+const WATCHDOG: &str = "watchdog = 5s";
 /// EROFS of errno(3).
 const READ_ONLY: &str = "error: 30";
 
@@ -61,6 +74,31 @@ fn empty_esp(bench: &Bench, folder: &Path) -> Result<()> {
     assert_refused(&outcome, Reason::NoCandidate, "vda")
 }
 
+/// The kernel takes no partitions from the backup: storage-init tells it of them all, the real root's (vda2) included.
+fn bad_primary_table(bench: &Bench, folder: &Path, source: Source) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small { actions: &["read /dev/vda2"], ..Small::default() })?;
+    let root = folder.join("root");
+    std::fs::write(&root, late_contents())?;
+    let disk = Disk { root: Some(root), bad_primary_table: true, ..bench::disk(source, &[("1.0", &ddi)]) };
+    let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
+    assert_boot_chain(&outcome, &expected("1.0", &ddi, source, false))?;
+    let said = "storage-init: vda: the primary partition table is bad, using the backup";
+    ensure!(outcome.console.iter().any(|line| line.contains(said)), "not said: {said}\n{}", console(&outcome));
+    let found = outcome.report.as_ref().context("no report")?.bytes("action-1")?;
+    ensure!(found.starts_with(&late_contents()), "vda2: {}", action(&outcome, 1)?);
+    Ok(())
+}
+
+/// PID 1 starts with closed standard descriptors: no console driver, so that /dev/console cannot be opened.
+fn no_console(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small::default())?;
+    let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
+    let outcome = bench.boot(folder, &Trial { disk: Some(disk), console: "null", ..Trial::default() })?;
+    assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
+    ensure!(outcome.console.is_empty(), "there is a console\n{}", console(&outcome));
+    Ok(())
+}
+
 /// One process, init; and no file system but the root and the kernel's own.
 fn nothing_left(bench: &Bench, folder: &Path) -> Result<()> {
     let ddi = bench.small_ddi(folder, &Small::default())?;
@@ -86,6 +124,26 @@ fn panic(bench: &Bench, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+fn hanging_init(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small { actions: &["hang"], ..Small::default() })?;
+    let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
+    let config = Config { more: WATCHDOG, ..Config::default() };
+    let trial = Trial { config, disk: Some(disk), devices: &["i6300esb"], ..Trial::default() };
+    let outcome = bench.boot(folder, &trial)?;
+    let executed = outcome.console.iter().any(|line| line.contains("storage-init: executing /sbin/init"));
+    ensure!(executed, "init was not reached\n{}", console(&outcome));
+    ensure!(outcome.exit == Exit::Watchdog, "expected a reset by the watchdog\n{}", console(&outcome));
+    Ok(())
+}
+
+fn no_watchdog(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small::default())?;
+    let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
+    let config = Config { more: WATCHDOG, ..Config::default() };
+    let outcome = bench.boot(folder, &Trial { config, disk: Some(disk), ..Trial::default() })?;
+    assert_refused(&outcome, Reason::KernelLacks, "watchdog")
+}
+
 fn writes(bench: &Bench, folder: &Path, overlay: bool) -> Result<()> {
     let ddi = bench.small_ddi(folder, &Small { actions: &["write /written"], ..Small::default() })?;
     let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
@@ -93,7 +151,7 @@ fn writes(bench: &Bench, folder: &Path, overlay: bool) -> Result<()> {
     let outcome = bench.boot(folder, &Trial { config, disk: Some(disk), ..Trial::default() })?;
     assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, overlay))?;
     let wanted = if overlay { "ok" } else { READ_ONLY };
-    let found = crate::support::action(&outcome, 1)?;
+    let found = action(&outcome, 1)?;
     ensure!(found == wanted, "write: expected {wanted}, found {found}");
     Ok(())
 }

@@ -10,6 +10,7 @@ mod initramfs;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -57,6 +58,8 @@ pub struct Disk {
     pub partitions: Vec<Candidate>,
     /// An ext4 image for the real root.
     pub root: Option<PathBuf>,
+    /// True: the primary header of the partition table is damaged, its backup is not.
+    pub bad_primary_table: bool,
 }
 
 /// A partition to be made.
@@ -99,6 +102,10 @@ impl Disk {
         feed(sfdisk.arg("--quiet").arg(path), &script)?;
         for (part, start) in parts.iter().zip(starts) {
             copy_sparse(&part.contents, path, start)?;
+        }
+        if self.bad_primary_table {
+            // The first byte of its signature.
+            File::options().write(true).open(path)?.write_all_at(b"e", SECTOR)?;
         }
         if self.esp.is_some() {
             let image = path.with_extension("esp");

@@ -38,6 +38,8 @@ pub use report::{Answer, Report};
 
 /// Name of the guest's port (also in tests/boot/probe and tests/boot/userspace).
 const PORT: &str = "org.meta-initoverlayfs.report";
+/// The console that the log is of: the board's serial port.
+pub const SERIAL: &str = "ttyAMA0";
 /// Sockets in the boot's folder.
 const REPORT: &str = "report";
 const QMP: &str = "qmp";
@@ -53,8 +55,12 @@ pub struct Boot<'a> {
     pub kernel: &'a Path,
     /// The mini-initramfs.
     pub initramfs: &'a Path,
-    /// Words after `console=ttyAMA0 panic=-1`.
+    /// The kernel's console: [`SERIAL`], or `null` for none.
+    pub console: &'a str,
+    /// Words after `console=... panic=-1`.
     pub command_line: &'a str,
+    /// Further devices, as QEMU's `-device` takes them.
+    pub devices: &'a [&'a str],
     /// Disks that are there from the start, in order: vda, vdb, ...
     pub disks: &'a [&'a Path],
     /// A disk that is plugged in this long after the start.
@@ -74,6 +80,8 @@ pub enum Exit {
     PowerOff,
     /// The guest reset the machine: on purpose, or by a panic with `panic=-1`.
     Reset,
+    /// The hardware watchdog reset the machine.
+    Watchdog,
     /// QEMU was ended by someone else; its reason.
     Other(String),
     /// The deadline passed.
@@ -149,7 +157,7 @@ impl Boot<'_> {
         command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-smp", "2", "-m", "1G", "-no-reboot"]);
         command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
         command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
-        command.args(["-append", format!("console=ttyAMA0 panic=-1 {}", self.command_line).trim_end()]);
+        command.args(["-append", format!("console={} panic=-1 {}", self.console, self.command_line).trim_end()]);
         for (number, disk) in self.disks.iter().enumerate() {
             command.args(["-drive", &drive(&format!("disk{number}"), disk)?]);
             command.args(["-device", &format!("virtio-blk-pci,drive=disk{number}")]);
@@ -158,6 +166,7 @@ impl Boot<'_> {
             let slot = format!("pcie-root-port,id={SLOT},chassis=1,slot=1");
             command.args(["-device", &slot, "-drive", &drive(LATE_DRIVE, disk)?]);
         }
+        command.args(self.devices.iter().flat_map(|device| ["-device", device]));
         // Relative to the working folder: a socket's path has to fit into 107 bytes.
         command.args(["-device", "virtio-serial-pci", "-chardev", &format!("socket,id=report,path={REPORT}")]);
         command.args(["-device", &format!("virtserialport,chardev=report,name={PORT}")]);
@@ -169,7 +178,7 @@ impl Boot<'_> {
     fn attend(&self, child: &mut Child, events: &Receiver<Event>, started: Instant, stay: &AtomicBool) -> Result<Exit> {
         let mut monitor = None;
         let mut late_disk = self.late_disk.map(|(_, delay)| delay);
-        let mut exit = None;
+        let mut exit: Option<Exit> = None;
         loop {
             let elapsed = started.elapsed();
             if late_disk.is_some_and(|delay| delay <= elapsed)
@@ -188,7 +197,9 @@ impl Boot<'_> {
             let wait = next.saturating_sub(elapsed).clamp(Duration::from_millis(1), Duration::from_millis(500));
             match events.recv_timeout(wait) {
                 Ok(Event::Connected(stream)) => monitor = Some(stream),
-                Ok(Event::Shutdown(reason)) => exit = Some(reason),
+                Ok(Event::Shutdown(reason)) => {
+                    exit.get_or_insert(reason);
+                }
                 Ok(Event::Refused(what)) => {
                     child.kill()?;
                     child.wait()?;

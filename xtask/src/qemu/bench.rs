@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use boot_record::config::Source;
 
 use super::parts::{Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, Outcome};
+use super::{Answer, Boot, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
 use crate::disk::{Candidate, Ddi, Disk};
@@ -50,15 +50,27 @@ pub struct Trial<'a> {
     pub disk: Option<Disk>,
     /// Plugs the disk in this long after the start.
     pub late: Option<Duration>,
+    /// The kernel's console; `null` is none.
+    pub console: &'a str,
     /// Further words of the kernel command line.
     pub command_line: &'a str,
+    /// Further devices of the machine.
+    pub devices: &'a [&'a str],
     /// What the probe does in the end.
     pub answer: Answer,
 }
 
 impl Default for Trial<'_> {
     fn default() -> Self {
-        Self { config: Config::default(), disk: None, late: None, command_line: "", answer: Answer::PowerOff }
+        Self {
+            config: Config::default(),
+            disk: None,
+            late: None,
+            console: SERIAL,
+            command_line: "",
+            devices: &[],
+            answer: Answer::PowerOff,
+        }
     }
 }
 
@@ -133,7 +145,9 @@ impl Bench {
         Boot {
             kernel: &self.parts.kernel.image,
             initramfs: &initramfs,
+            console: trial.console,
             command_line: trial.command_line,
+            devices: trial.devices,
             disks: disks.as_slice(),
             late_disk,
             answer: trial.answer,

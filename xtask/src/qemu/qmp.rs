@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's monitor protocol: JSON lines over a socket that QEMU connects to.
 //!
-//! Only what a boot needs: the handshake, the SHUTDOWN event with its reason, and plugging in a disk.
+//! Only what a boot needs: the handshake, the events SHUTDOWN (with its reason) and WATCHDOG, and plugging in a disk.
 //! See docs/interop/qmp-spec.rst and qapi/run-state.json in QEMU's source.
 
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ use super::Exit;
 pub enum Event {
     /// QEMU is there; commands go into this stream.
     Connected(UnixStream),
-    /// The machine is about to end.
+    /// The machine is about to end; the first one says why.
     Shutdown(Exit),
     /// A command failed.
     Refused(String),
@@ -56,8 +56,11 @@ fn parse(line: &str) -> Option<Event> {
     if let Some(error) = message.get("error") {
         return Some(Event::Refused(error.to_string()));
     }
-    if message.get("event")? != "SHUTDOWN" {
-        return None;
+    match message.get("event")?.as_str()? {
+        "SHUTDOWN" => {}
+        // A SHUTDOWN follows, which calls it a reset by the guest.
+        "WATCHDOG" => return Some(Event::Shutdown(Exit::Watchdog)),
+        _ => return None,
     }
     let reason = message.pointer("/data/reason").and_then(Value::as_str).unwrap_or("none given");
     Some(Event::Shutdown(match reason {
@@ -84,6 +87,8 @@ mod tests {
         assert_eq!(exit("guest-shutdown"), Exit::PowerOff);
         assert_eq!(exit("guest-reset"), Exit::Reset);
         assert_eq!(exit("host-signal"), Exit::Other("host-signal".into()));
+        let watchdog = r#"{"timestamp":{"seconds":1},"event":"WATCHDOG","data":{"action":"reset"}}"#;
+        assert!(matches!(parse(watchdog), Some(Event::Shutdown(Exit::Watchdog))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use boot_record::config::Source;
 
 use super::parts::{Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, Outcome};
+use super::{Answer, Boot, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
 use crate::disk::{Candidate, Ddi, Disk, write_root};
@@ -55,7 +55,7 @@ impl System {
             Source::EspFile => (vec![candidate], Vec::new()),
             Source::Partition => (Vec::new(), vec![candidate]),
         };
-        let mut disk = Disk { esp: Some(esp), partitions, root: Some(root.clone()) };
+        let mut disk = Disk { esp: Some(esp), partitions, root: Some(root.clone()), ..Disk::default() };
         if let Some(tamper) = self.tamper {
             tamper.apply_to_disk(&mut disk);
         }
@@ -94,7 +94,9 @@ pub fn boot(parts: &Parts, folder: &Path, answer: Answer, on_line: &(dyn Fn(&str
     let boot = Boot {
         kernel: &parts.kernel.image,
         initramfs: &folder.join(INITRAMFS),
+        console: SERIAL,
         command_line: "",
+        devices: &[],
         disks: &[&disk],
         late_disk: None,
         answer,

@@ -6,6 +6,7 @@
 //! * `remove PATH`: unlinks PATH; `ok`, or `error: ERRNO`.
 //! * `mount-vfat DEVICE DIRECTORY`: read-write, the directory made first; `ok`, or `error: ERRNO`.
 //! * `drop-caches`: so that later reads go to the disk again.
+//! * `hang`: sleeps for ever, in the middle of the report.
 //!
 //! A line that is none of these is answered `unknown action`.
 
@@ -22,6 +23,9 @@ pub fn carry_out(line: &str) -> Vec<u8> {
         ["write", path] => fs::write(path, "written").map(ok),
         ["remove", path] => fs::remove_file(path).map(ok),
         ["mount-vfat", device, directory] => mount_vfat(device, directory).map(ok),
+        ["hang"] => loop {
+            std::thread::park();
+        },
         ["drop-caches"] => fs::write("/proc/sys/vm/drop_caches", "3").map(ok),
         _ => Ok(b"unknown action".to_vec()),
     };
