@@ -23,12 +23,26 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
+/// What Debian trixie has: first words of `systemctl --version`.
+const SYSTEMD: &str = "systemd 257 ";
+
 fn boot(bench: &Bench, folder: &Path, system: System) -> Result<Outcome> {
     let expected = system.prepare(bench.cache(), bench.parts(), folder)?;
     let outcome = system::boot(bench.parts(), folder, Answer::PowerOff, &|_| {})?;
     assert_boot_chain(&outcome, &expected)?;
     let failed = text(&outcome, "failed-units")?;
     ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", console(&outcome));
+    // The journal reaches back to storage-init, and holds no error of anybody.
+    let storage_init = text(&outcome, "storage-init")?;
+    ensure!(storage_init.ends_with("executing /sbin/init"), "the journal has of storage-init:\n{storage_init}");
+    let errors = text(&outcome, "errors")?;
+    ensure!(errors.is_empty(), "errors in the journal:\n{errors}");
+    let systemd = text(&outcome, "systemd")?;
+    ensure!(systemd.starts_with(SYSTEMD), "expected {SYSTEMD}, the real root has {systemd}");
+    let time = text(&outcome, "time")?;
+    for part in [" (kernel) + ", " (initrd) + ", " (userspace) = ", "\nmulti-user.target reached after "] {
+        ensure!(time.contains(part), "systemd-analyze time has no \"{}\":\n{time}", part.trim());
+    }
     Ok(outcome)
 }
 
