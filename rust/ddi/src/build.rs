@@ -2,8 +2,8 @@
 //! `ddi build`: from files, a key and a certificate to a signed image.
 //!
 //! Order: refuse what can be refused at once (output, key, certificate, input), make the file system, then one pass over
-//! it that copies and hashes, then the small parts: tree, superblock, signature, tables. Last, read the result as the
-//! boot stage will, force it to the disk and give it its name.
+//! it that hashes (and copies, where it cannot become the image by itself), then the small parts: tree, superblock,
+//! signature, tables. Last, read the result as the boot stage will, force it to the disk and give it its name.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -25,6 +25,7 @@ use crate::progress::{Bytes, Waiting};
 use crate::read_back;
 use crate::report::{PartitionReport, Report, SignerReport};
 use crate::salt::Salt;
+use crate::shift;
 use crate::signature;
 use crate::tar_check;
 use crate::verity_tree::{self, BLOCK_SIZE, Destination, Tree};
@@ -108,9 +109,14 @@ pub fn build(request: &Request) -> Result<Report, Error> {
         Some(salt) => salt.clone(),
         None => Salt::derived(derive::salt(root.size, &root.first_block)),
     };
-    let image = Draft::create(&output, &root, signature::json_len(&signer)?)?;
-    let tree = image.copy(&root, &salt)?;
-    drop(root);
+    let signature_len = u64::try_from(signature::json_len(&signer)?).unwrap_or(u64::MAX);
+    let plan = Plan::new(signature_len, verity_tree::partition_len(root.data_blocks())?, root.size)?;
+    let ours = matches!(request.source, Source::Files { .. });
+    let (image, tree) = match ours && shift::is_supported(&output)? {
+        true => Draft::around(root, plan, &salt)?,
+        false => Draft::copy_of(&root, ours, plan, &salt, &output)?,
+    };
+    image.write_tree(&tree, &salt)?;
     image.write(image.plan.signature, 0, &signature::sign(&tree.root_hash, &key, &signer)?)?;
     image.finish(&tree.root_hash)?;
     let report = report(request, &image.plan, &tree.root_hash, &salt, &signer, identity);
@@ -143,10 +149,7 @@ fn file_system(source: &Source, output: &Output) -> Result<(Image, Identity), Er
     let waiting = Waiting::new("mkfs.erofs");
     mkfs::make(files, options, &path)?;
     drop(waiting);
-    let image = Image::open(&path)?;
-    // Its pages are dropped with the last handle, before any of them has to be written to the disk.
-    fs::remove_file(&path).map_err(FileError::on(&path, Action::Remove))?;
-    Ok((image, identity))
+    Ok((Image::open(&path)?, identity))
 }
 
 /// An image without its final name.
@@ -157,10 +160,21 @@ struct Draft {
 }
 
 impl Draft {
-    /// An image of the right size, all zeros.
-    fn create(output: &Output, root: &Image, signature_len: usize) -> Result<Self, Error> {
-        let signature_len = u64::try_from(signature_len).unwrap_or(u64::MAX);
-        let plan = Plan::new(signature_len, verity_tree::partition_len(root.data_blocks())?, root.size)?;
+    /// The file that mkfs.erofs made becomes the image: its contents are shifted, and no byte of it is copied.
+    fn around(root: Image, plan: Plan, salt: &Salt) -> Result<(Self, Tree), Error> {
+        let tree = verity_tree::hash(&root, None, salt, &Bytes::new("hash", root.size))?;
+        let Image { path, .. } = root;
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(FileError::on(&path, Action::Open))?;
+        shift::shift(&file, &path, plan.root.offset)?;
+        Ok((Self::sized(file, path, plan)?, tree))
+    }
+
+    /// A new file with a copy of the file system, which is removed if it is `ours`.
+    fn copy_of(root: &Image, ours: bool, plan: Plan, salt: &Salt, output: &Output) -> Result<(Self, Tree), Error> {
+        if ours {
+            // Its pages are dropped with the last handle, before any of them has to be written to the disk.
+            fs::remove_file(&root.path).map_err(FileError::on(&root.path, Action::Remove))?;
+        }
         let path = output.work_file("image");
         let file = OpenOptions::new()
             .read(true)
@@ -168,19 +182,24 @@ impl Draft {
             .create_new(true)
             .open(&path)
             .map_err(FileError::on(&path, Action::Create))?;
+        let image = Self::sized(file, path, plan)?;
+        let destination = Destination { file: &image.file, path: &image.path, offset: plan.root.offset };
+        let tree = verity_tree::hash(root, Some(destination), salt, &Bytes::new("hash and copy", root.size))?;
+        Ok((image, tree))
+    }
+
+    /// Gives the file the image's size; what is new is zeros.
+    fn sized(file: File, path: PathBuf, plan: Plan) -> Result<Self, FileError> {
         file.set_len(plan.size).map_err(FileError::on(&path, Action::Resize))?;
         Ok(Self { file, path, plan })
     }
 
-    /// Writes root and root-verity.
-    fn copy(&self, root: &Image, salt: &Salt) -> Result<Tree, Error> {
-        let destination = Destination { file: &self.file, path: &self.path, offset: self.plan.root.offset };
-        let progress = Bytes::new("hash and copy", root.size);
-        let tree = verity_tree::copy_and_hash(root, destination, salt, &progress)?;
+    /// Writes root-verity.
+    fn write_tree(&self, tree: &Tree, salt: &Salt) -> Result<(), FileError> {
         let uuid = derive::verity_uuid(&tree.root_hash);
-        self.write(self.plan.verity, 0, &verity_tree::superblock(uuid, root.data_blocks(), salt))?;
-        self.write(self.plan.verity, BLOCK_SIZE, &tree.blocks)?;
-        Ok(tree)
+        let superblock = verity_tree::superblock(uuid, tree.data_blocks, salt);
+        self.write(self.plan.verity, 0, &superblock)?;
+        self.write(self.plan.verity, BLOCK_SIZE, &tree.blocks)
     }
 
     /// Writes the tables and reads everything back.

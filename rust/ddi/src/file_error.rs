@@ -17,6 +17,8 @@ pub enum Action {
     Examine,
     /// Setting its size.
     Resize,
+    /// Shifting its contents by this many bytes.
+    Shift(u64),
     /// Reading, from this byte on.
     Read(u64),
     /// Writing, from this byte on.
@@ -37,6 +39,7 @@ impl std::fmt::Display for Action {
             Self::CreateIn => f.write_str("create a file in this directory"),
             Self::Examine => f.write_str("examine"),
             Self::Resize => f.write_str("resize"),
+            Self::Shift(bytes) => write!(f, "shift the contents by {bytes} bytes"),
             Self::Read(offset) => write!(f, "read at byte {offset}"),
             Self::Write(offset) => write!(f, "write at byte {offset}"),
             Self::Sync => f.write_str("sync"),

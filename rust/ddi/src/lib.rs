@@ -32,6 +32,7 @@ pub mod progress;
 pub mod read_back;
 pub mod report;
 pub mod salt;
+pub mod shift;
 pub mod signature;
 pub mod tar_check;
 pub mod verity_tree;

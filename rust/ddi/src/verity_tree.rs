@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Copies the file system into the image and makes its dm-verity hash tree in the same pass, on all cores.
+//! Makes the dm-verity hash tree of a file system on all cores, and where asked copies it in the same pass.
 //!
 //! The tree is what `veritysetup format` writes (format 1, sha256, 4096-byte blocks, salt before the data): one block
 //! with the superblock, then the levels, root first; the last block of a level is padded with zeros. Each worker takes
-//! the data of one leaf block at a time (128 blocks, 512 KiB): reads it, hashes it, writes it. Nothing is read twice.
+//! the data of one leaf block at a time (128 blocks, 512 KiB): reads it, hashes it, and writes it if it is to be copied. Nothing is read twice.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -63,6 +63,8 @@ pub struct Destination<'a> {
 pub struct Tree {
     /// Digest of the top block, or of the data block if there is just one.
     pub root_hash: RootHash,
+    /// Blocks of data under it.
+    pub data_blocks: u64,
     /// All levels, root first: what follows the superblock's block on the disk.
     pub blocks: Vec<u8>,
 }
@@ -76,31 +78,32 @@ pub fn partition_len(data_blocks: u64) -> Result<u64, Error> {
     u64::try_from(blocks * BLOCK_SIZE).map_err(|_| Error::TooLarge { data_blocks })
 }
 
-/// Copies all of `source` to `destination` and hashes it.
+/// Hashes all of `source`, and copies it to `destination` if there is one.
 ///
 /// # Errors
 /// The first error that a worker met.
-pub fn copy_and_hash(
+pub fn hash(
     source: &Image,
-    destination: Destination<'_>,
+    destination: Option<Destination<'_>>,
     salt: &Salt,
     progress: &Bytes,
 ) -> Result<Tree, Error> {
     let hasher = Hasher::new(salt.as_bytes());
-    let levels = level_blocks(source.data_blocks())?;
+    let data_blocks = source.data_blocks();
+    let levels = level_blocks(data_blocks)?;
     let total = levels.iter().sum::<usize>() * BLOCK_SIZE;
     let mut blocks = vec![0; total];
     let Some(leaf_blocks) = levels.last() else {
         // A single data block: its digest is the root hash.
         let mut digest = [0; DIGEST_SIZE];
-        Chunk { source, destination, offset: 0 }.copy(&hasher, &mut vec![0; BLOCK_SIZE], &mut digest)?;
+        Chunk { source, destination, offset: 0 }.hash(&hasher, &mut vec![0; BLOCK_SIZE], &mut digest)?;
         progress.add(source.size);
-        return Ok(Tree { root_hash: RootHash::new(digest), blocks });
+        return Ok(Tree { root_hash: RootHash::new(digest), data_blocks, blocks });
     };
     let (upper, leaves) = blocks.split_at_mut(total - leaf_blocks * BLOCK_SIZE);
     hash_leaves(source, destination, &hasher, leaves, progress)?;
     let root_hash = hash_upper_levels(&hasher, &levels, upper, leaves);
-    Ok(Tree { root_hash, blocks })
+    Ok(Tree { root_hash, data_blocks, blocks })
 }
 
 /// The superblock (cryptsetup's lib/verity/verity.c, `struct verity_sb`). `uuid` is in the order of its text.
@@ -152,12 +155,12 @@ impl Hasher {
 /// Some of the source's data, at most [`CHUNK`] bytes.
 struct Chunk<'a> {
     source: &'a Image,
-    destination: Destination<'a>,
+    destination: Option<Destination<'a>>,
     offset: u64,
 }
 
 impl Chunk<'_> {
-    fn copy(&self, hasher: &Hasher, buffer: &mut [u8], digests: &mut [u8]) -> Result<(), Error> {
+    fn hash(&self, hasher: &Hasher, buffer: &mut [u8], digests: &mut [u8]) -> Result<(), Error> {
         let path = &self.source.path;
         self.source.file.read_exact_at(buffer, self.offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
@@ -166,11 +169,13 @@ impl Chunk<'_> {
             _ => FileError::on(path, Action::Read(self.offset))(error).into(),
         })?;
         hasher.hash_blocks(buffer, digests);
-        let offset = self.destination.offset + self.offset;
-        self.destination
-            .file
-            .write_all_at(buffer, offset)
-            .map_err(FileError::on(self.destination.path, Action::Write(offset)))?;
+        if let Some(destination) = self.destination {
+            let offset = destination.offset + self.offset;
+            destination
+                .file
+                .write_all_at(buffer, offset)
+                .map_err(FileError::on(destination.path, Action::Write(offset)))?;
+        }
         Ok(())
     }
 }
@@ -178,7 +183,7 @@ impl Chunk<'_> {
 /// Fills the leaf level; workers draw leaf blocks from one queue, in the order of the disk.
 fn hash_leaves(
     source: &Image,
-    destination: Destination<'_>,
+    destination: Option<Destination<'_>>,
     hasher: &Hasher,
     leaves: &mut [u8],
     progress: &Bytes,
@@ -191,7 +196,7 @@ fn hash_leaves(
         let mut buffer = vec![0; CHUNK];
         while let Some((offset, leaf)) = next() {
             let left = usize::try_from(source.size - offset).unwrap_or(CHUNK).min(CHUNK);
-            Chunk { source, destination, offset }.copy(hasher, &mut buffer[..left], leaf)?;
+            Chunk { source, destination, offset }.hash(hasher, &mut buffer[..left], leaf)?;
             progress.add(u64::try_from(left).unwrap_or(0));
         }
         Ok(())
