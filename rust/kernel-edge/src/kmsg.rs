@@ -39,6 +39,9 @@ impl Level {
 #[derive(Debug)]
 pub struct Kmsg(OwnedFd);
 
+/// The switch of the rate limit that the kernel puts on what programs write (kernel/printk/printk.c).
+const RATE_LIMIT: &str = "/proc/sys/kernel/printk_devkmsg";
+
 impl Kmsg {
     /// Opens /dev/kmsg and lifts its rate limit (ten lines in five seconds), which would hide why a boot failed.
     ///
@@ -46,12 +49,13 @@ impl Kmsg {
     /// The errno of the open. A kernel without the rate limit's switch is not an error.
     pub fn open() -> Result<Self, Errno> {
         let fd = rustix::fs::open("/dev/kmsg", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        if let Ok(switch) =
-            rustix::fs::open("/proc/sys/kernel/printk_devkmsg", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        {
-            let _ = rustix::io::write(&switch, b"on\n");
-        }
+        switch_rate_limit(b"on\n");
         Ok(Self(fd))
+    }
+
+    /// Puts the rate limit back, for the system that is started.
+    pub fn restore_rate_limit(&self) {
+        switch_rate_limit(b"ratelimit\n");
     }
 
     /// Writes `storage-init: LINE` as one record; what is longer than a record is cut. A log that cannot be written
@@ -61,6 +65,12 @@ impl Kmsg {
         let mut text = Cut(&mut record);
         let _ = write!(text, "{}storage-init: {line}", level.prefix());
         let _ = rustix::io::write(&self.0, &record);
+    }
+}
+
+fn switch_rate_limit(value: &[u8]) {
+    if let Ok(switch) = rustix::fs::open(RATE_LIMIT, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::io::write(&switch, value);
     }
 }
 

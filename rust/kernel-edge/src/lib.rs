@@ -5,10 +5,11 @@
 //!   manual or of the kernel's documentation describes it.
 //! * The only crate of the boot binary with unsafe code: the ioctls and system calls that rustix and nix have no safe
 //!   form of. Everything it hands out is safe to use in any order.
-//! * errno becomes meaning here and nowhere above: each family has an error that names the call and keeps the errno.
+//! * errno becomes meaning here: each family has an error that names the call and keeps the errno. Above, only "it is not
+//!   there" and "the medium refused" are told apart.
 //! * It owns what it makes: a [`dm::Device`] or [`loop_device::LoopDevice`] that is dropped is taken down.
 //! * It decides nothing: what is mounted, verified or booted, and in which order, is storage-init's.
-//! * No allocation, no panic, no wait without a deadline.
+//! * No panic, and no wait for an event without a deadline.
 
 pub mod block;
 pub mod dm;
@@ -18,6 +19,7 @@ pub mod kmsg;
 pub mod loop_device;
 pub mod mounts;
 pub mod power;
+pub mod stdio;
 pub mod uevents;
 pub mod verity;
 pub mod watchdog;

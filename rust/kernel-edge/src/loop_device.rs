@@ -34,7 +34,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// A loop device over a file, read-only, with 512-byte sectors. It goes away by itself (LO_FLAGS_AUTOCLEAR) when the
+/// A loop device over a file, read-only. It goes away by itself (LO_FLAGS_AUTOCLEAR) when the
 /// last user of the block device lets go of it; this value is one of them.
 #[derive(Debug)]
 pub struct LoopDevice {
@@ -43,11 +43,12 @@ pub struct LoopDevice {
 
 impl LoopDevice {
     /// Puts a free loop device over `file`, which must be open for reading. Its pages are cached once, by the block
-    /// device (LO_FLAGS_DIRECT_IO), where the file system under it can read directly.
+    /// device (LO_FLAGS_DIRECT_IO), where the file system under it can read directly: for that `sector_size`, in bytes,
+    /// is the one of the disk below.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn over(file: BorrowedFd<'_>) -> Result<Self, Error> {
+    pub fn over(file: BorrowedFd<'_>, sector_size: u32) -> Result<Self, Error> {
         let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::NoLoop)?;
         // Another process may take the free device between the two calls. There is none in the mini-initramfs but on
@@ -62,7 +63,7 @@ impl LoopDevice {
                 return Err(Error::GetFree(Errno::RANGE));
             }
             let device = block::ReadOnly::open(&path).map_err(Error::Open)?;
-            let config = LoopConfig::read_only(file);
+            let config = LoopConfig::read_only(file, sector_size);
             // SAFETY: LOOP_CONFIGURE reads one loop_config (layout asserted below), which lives through the call.
             match unsafe { loop_configure(std::os::fd::AsFd::as_fd(&device).as_raw_fd(), &raw const config) } {
                 Ok(_) => {
@@ -117,11 +118,11 @@ struct LoopConfig {
 const _: () = assert!(size_of::<LoopInfo64>() == 232 && size_of::<LoopConfig>() == 304);
 
 impl LoopConfig {
-    fn read_only(file: BorrowedFd<'_>) -> Self {
+    fn read_only(file: BorrowedFd<'_>, sector_size: u32) -> Self {
         Self {
             // A BorrowedFd is never negative.
             fd: file.as_raw_fd().unsigned_abs(),
-            block_size: 512,
+            block_size: sector_size,
             info: LoopInfo64 {
                 device: 0,
                 inode: 0,

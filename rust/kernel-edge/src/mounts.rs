@@ -58,12 +58,6 @@ impl Error {
     pub fn is_unknown_file_system(&self) -> bool {
         self.call == Call::Open && self.errno == Errno::NODEV
     }
-
-    /// Whether the device below answered with an I/O error; dm-verity does for a block that does not match its hash.
-    #[must_use]
-    pub fn is_io(&self) -> bool {
-        self.errno == Errno::IO
-    }
 }
 
 impl fmt::Display for Error {
@@ -180,6 +174,16 @@ impl Mount {
         self.open_with(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)
     }
 
+    /// Whether `path` is a directory inside this file system, reached without symbolic links: something to mount on.
+    ///
+    /// # Errors
+    /// As [`Mount::has_directory`].
+    pub fn has_mount_point(&self, path: &str) -> Result<bool, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        found(rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve).map(|_| true))
+    }
+
     /// Whether `path` names a directory inside this file system.
     ///
     /// # Errors
@@ -237,16 +241,22 @@ fn found(answer: Result<bool, Errno>) -> Result<bool, Errno> {
     }
 }
 
-/// The first error message that the driver left in the file system context: "e TEXT".
+/// The first error message that the driver left in the file system context, "e TEXT"; warnings may come before it.
 fn said(context: BorrowedFd<'_>) -> heapless::String<SAID> {
     let mut text = heapless::String::new();
     let mut buffer = [0_u8; SAID];
-    // ENODATA after the last one, EMSGSIZE for one that is longer than the buffer.
-    if let Ok(len) = rustix::io::read(context, &mut buffer)
-        && let Some(message) = buffer.get(..len).and_then(|bytes| bytes.strip_prefix(b"e "))
-    {
-        for byte in message.iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ') {
-            let _ = text.write_char(char::from(*byte));
+    // The kernel keeps at most eight. ENODATA after the last one, EMSGSIZE for one that is longer than the buffer.
+    for _ in 0..8 {
+        match rustix::io::read(context, &mut buffer) {
+            Ok(len) => {
+                let Some(message) = buffer.get(..len).and_then(|bytes| bytes.strip_prefix(b"e ")) else { continue };
+                for byte in message.iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ') {
+                    let _ = text.write_char(char::from(*byte));
+                }
+                break;
+            }
+            Err(Errno::MSGSIZE | Errno::INTR) => {}
+            Err(_) => break,
         }
     }
     text

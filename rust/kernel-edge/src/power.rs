@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `reboot(2)`: how a boot that does not go on ends.
 //!
-//! See reboot(2); reboot(RB_POWER_OFF) halts where the board has no power switch.
+//! See reboot(2) and kernel/reboot.c.
 
 use nix::sys::reboot::{RebootMode, reboot};
 
-/// Powers the machine off. Comes back only where the kernel refused, which it does to other processes than PID 1 of
-/// the first PID namespace without CAP_SYS_BOOT.
+/// Powers the machine off; comes back only where the kernel refused. A board without a power switch halts or, where
+/// the kernel gives PID 1 back its exit, panics and resets after CONFIG_PANIC_TIMEOUT. Nothing is synced: the boot
+/// stage writes nothing, and a dead disk must not hold up the end.
 pub fn power_off() {
-    rustix::fs::sync();
     let _ = reboot(RebootMode::RB_POWER_OFF);
-    let _ = reboot(RebootMode::RB_HALT_SYSTEM);
 }
 
-/// Resets the machine. Comes back only where the kernel refused.
+/// Resets the machine. Comes back only where the kernel refused. Nothing is synced.
 pub fn restart() {
-    rustix::fs::sync();
     let _ = reboot(RebootMode::RB_AUTOBOOT);
 }
 

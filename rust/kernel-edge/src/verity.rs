@@ -38,7 +38,9 @@ pub struct Table<'a> {
 pub enum Error {
     /// ENOKEY: no certificate in the kernel's keyring has the signer's issuer and serial number.
     NoSuchCertificate(Errno),
-    /// EKEYREJECTED, or EBADMSG from the RSA padding: the certificate's key did not make this signature.
+    /// EKEYREJECTED, EBADMSG or EINVAL: the certificate's key did not make this signature. (RSA padding that does not
+    /// come out right is EINVAL or EBADMSG; the kernel turns it into EKEYREJECTED only where the message embeds no
+    /// certificate, see pkcs7_validate_trust_one.)
     Rejected(Errno),
     /// ENOPKG: the kernel lacks an algorithm that the signature names.
     AlgorithmMissing(Errno),
@@ -63,7 +65,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Loads the table of a signed tree over `device`, which stays suspended. `Ok` says that the kernel found a
+/// Loads the table of a signed tree over `device`, which stays suspended. The caller has checked its other values:
+/// EINVAL speaks of the signature. `Ok` says that the kernel found a
 /// certificate it trusts and that its key signed `table.root_hash`; it says nothing of the blocks, which are checked
 /// when they are read.
 ///
@@ -116,7 +119,7 @@ fn meaning(error: dm::Error, kernel: &Kernel) -> Error {
         Errno::INVAL if !kernel.verity => Error::NoVerity,
         Errno::INVAL if !kernel.signatures => Error::NoSignatureSupport,
         Errno::NOKEY => Error::NoSuchCertificate(error.errno),
-        Errno::KEYREJECTED | Errno::BADMSG => Error::Rejected(error.errno),
+        Errno::KEYREJECTED | Errno::BADMSG | Errno::INVAL => Error::Rejected(error.errno),
         Errno::NOPKG => Error::AlgorithmMissing(error.errno),
         _ => Error::Table(error),
     }
@@ -135,7 +138,8 @@ mod tests {
         assert_eq!(verdict(Errno::KEYREJECTED), Error::Rejected(Errno::KEYREJECTED));
         assert_eq!(verdict(Errno::BADMSG), Error::Rejected(Errno::BADMSG));
         assert_eq!(verdict(Errno::NOPKG), Error::AlgorithmMissing(Errno::NOPKG));
-        assert_eq!(verdict(Errno::INVAL), Error::Table(load(Errno::INVAL)));
+        assert_eq!(verdict(Errno::INVAL), Error::Rejected(Errno::INVAL));
+        assert_eq!(verdict(Errno::NOMEM), Error::Table(load(Errno::NOMEM)));
     }
 
     #[test]

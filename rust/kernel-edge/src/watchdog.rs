@@ -2,7 +2,8 @@
 //! `open("/dev/watchdog0")`, `ioctl(WDIOC_SETTIMEOUT)`, `write`: the hardware watchdog.
 //!
 //! It is started and never stopped: closing it without the magic character leaves it counting, so that init must take it
-//! over (RuntimeWatchdogSec= of systemd) within the time set here.
+//! over (RuntimeWatchdogSec= of systemd) within the time set here. A driver that stops at every close is refused: it
+//! would guard nothing after exec.
 //!
 //! See Documentation/watchdog/watchdog-api.rst.
 
@@ -23,6 +24,13 @@ pub enum Error {
     Open(Errno),
     /// The hardware cannot count this long.
     Timeout(Errno),
+    /// The driver set less than what was asked for, in seconds.
+    Shorter {
+        /// Seconds that it set.
+        set: i32,
+    },
+    /// The driver stops at every close, and is not set to nowayout.
+    StopsAtClose,
 }
 
 impl fmt::Display for Error {
@@ -30,6 +38,8 @@ impl fmt::Display for Error {
         match self {
             Self::Open(errno) => write!(f, "{NODE}: {errno}"),
             Self::Timeout(errno) => write!(f, "{NODE}: set timeout: {errno}"),
+            Self::Shorter { set } => write!(f, "{NODE}: the driver counts only {set} s"),
+            Self::StopsAtClose => write!(f, "{NODE}: stops when it is closed: set its module's nowayout=1"),
         }
     }
 }
@@ -50,6 +60,16 @@ impl Watchdog {
         // SAFETY: WDIOC_SETTIMEOUT reads and writes one int, which lives through the call.
         unsafe { set_timeout(fd.as_raw_fd(), &raw mut seconds) }
             .map_err(|errno| Error::Timeout(Errno::from_raw_os_error(errno as i32)))?;
+        if u64::try_from(seconds).is_ok_and(|set| set < time.as_secs()) {
+            return Err(Error::Shorter { set: seconds });
+        }
+        let mut info = WatchdogInfo { options: 0, firmware_version: 0, identity: [0; 32] };
+        // SAFETY: WDIOC_GETSUPPORT writes one watchdog_info (layout asserted below), which lives through the call.
+        let magic_close =
+            unsafe { get_support(fd.as_raw_fd(), &raw mut info) }.is_ok() && info.options & WDIOF_MAGICCLOSE != 0;
+        if !magic_close && !is_nowayout() {
+            return Err(Error::StopsAtClose);
+        }
         Ok(Self(fd))
     }
 
@@ -60,6 +80,31 @@ impl Watchdog {
     }
 }
 
+/// Whether the driver was told never to stop.
+fn is_nowayout() -> bool {
+    std::fs::read_to_string("/sys/class/watchdog/watchdog0/nowayout").is_ok_and(|value| value.trim_ascii() == "1")
+}
+
+/// The driver stops only after the magic character.
+const WDIOF_MAGICCLOSE: u32 = 0x0100;
+
+/// `struct watchdog_info { __u32 options; __u32 firmware_version; __u8 identity[32]; };`
+#[repr(C)]
+pub struct WatchdogInfo {
+    options: u32,
+    firmware_version: u32,
+    identity: [u8; 32],
+}
+
+const _: () = assert!(size_of::<WatchdogInfo>() == 40);
+
+nix::ioctl_read!(
+    /// `WDIOC_GETSUPPORT _IOR('W', 0, struct watchdog_info)`
+    get_support,
+    b'W',
+    0,
+    WatchdogInfo
+);
 nix::ioctl_readwrite!(
     /// `WDIOC_SETTIMEOUT _IOWR('W', 6, int)`
     set_timeout,

@@ -92,8 +92,8 @@ pub struct MountedRoot {
 /// A [`Failure`] of the candidate: `corrupt` for a block that does not match the signed hash, `file-system` for what
 /// the erofs driver refuses, `image-id`, `image-version`, `not-a-boot-image`, `init-missing` for what it says of itself.
 pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Failure> {
-    let (signed, measurement) = measured.into_parts();
-    let (facts, verity, data, parent) = signed.into_parts();
+    let (signed, measurement, done) = measured.into_parts();
+    let (facts, verity, data, parent) = signed.into_parts(&done);
     verity.resume().map_err(|error| Failure::new(Reason::Io, &facts.label, error))?;
     let device = VerityDevice { facts, measurement, verity, data, parent };
 
@@ -203,7 +203,7 @@ fn expect(
 /// Whether the root can be moved to and its init executed.
 fn check_runnable(root: &Mount, config: &Config, device: &VerityDevice) -> Result<(), Failure> {
     for KernelFileSystem { path, .. } in KERNEL_FILE_SYSTEMS {
-        if !root.has_directory(path).map_err(|errno| device.read_failure(path, errno))? {
+        if !root.has_mount_point(path).map_err(|errno| device.read_failure(path, errno))? {
             return Err(device.failure(Reason::NotABootImage, format_args!("it has no directory {path} to mount on")));
         }
     }
@@ -211,6 +211,10 @@ fn check_runnable(root: &Mount, config: &Config, device: &VerityDevice) -> Resul
     if !root.has_program(init).map_err(|errno| device.read_failure(init, errno))? {
         return Err(device.failure(Reason::InitMissing, format_args!("{init} is not an executable file")));
     }
+    // The block that exec reads first: a bad one is found while there is another candidate to go to.
+    let unreadable = |errno| device.read_failure(init, errno);
+    let program = root.open(init).map_err(unreadable)?;
+    rustix::io::read(&program, &mut [0_u8; 4096]).map_err(unreadable)?;
     Ok(())
 }
 

@@ -45,8 +45,25 @@ pub struct Discovery {
     /// When waiting ends, in microseconds of the journal's clock.
     deadline_us: u64,
     waiting: heapless::Deque<DeviceName, DISKS>,
-    /// Name and sequence number of the disks that were found: each is looked at once.
-    seen: heapless::Vec<(DeviceName, Option<u64>), DISKS>,
+    seen: heapless::Vec<Seen, DISKS>,
+}
+
+/// A disk that was found, so that it is looked at once.
+#[derive(Debug)]
+struct Seen {
+    name: DeviceName,
+    /// The kernel's number for this medium in this drive.
+    diskseq: Option<u64>,
+    /// Whether the kernel has announced it. One that was only found in /sys may still be in the making, without node or
+    /// partitions; its announcement is on the way then, and is reason to look again.
+    announced: bool,
+}
+
+/// How a disk was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Scan,
+    Announcement,
 }
 
 impl Discovery {
@@ -77,22 +94,21 @@ impl Discovery {
             if let Some(name) = self.waiting.pop_front() {
                 return Ok(Some(name));
             }
+            // After the deadline, what is in the socket already still counts.
             let left = self.deadline_us.saturating_sub(now());
-            if left == 0 {
-                return Ok(None);
-            }
             let received = self
                 .socket
                 .receive(&mut buffer, Duration::from_micros(left))
                 .map_err(|error| Failure::new(Reason::KernelLacks, "uevents", error))?;
             match received {
+                Received::TimedOut if left == 0 => return Ok(None),
                 Received::TimedOut => {}
                 Received::Lost => self.scan(config)?,
                 Received::Message(message) => {
                     if let Ok(event) = uevent::parse(message)
                         && event.subsystem == Some("block")
                     {
-                        self.consider(config, &event);
+                        self.consider(config, &event, By::Announcement);
                     }
                 }
             }
@@ -100,17 +116,19 @@ impl Discovery {
     }
 
     /// Takes note of a block device, if it is a whole disk that the configuration allows and that was not seen before.
-    fn consider(&mut self, config: &Config, event: &Uevent<'_>) {
+    fn consider(&mut self, config: &Config, event: &Uevent<'_>, by: By) {
         if event.action != Action::Add || event.devtype != Some("disk") || !config.allows_device(event.devpath) {
             return;
         }
         let Some(name) = event.devname.and_then(|name| DeviceName::try_from(name).ok()) else { return };
-        let identity = (name.clone(), event.diskseq);
-        if self.seen.contains(&identity) {
-            return;
-        }
-        // More disks than a board has: what does not fit is not looked at.
-        if self.seen.push(identity).is_ok() {
+        let announced = by == By::Announcement;
+        let known = self.seen.iter_mut().find(|seen| seen.name == name && seen.diskseq == event.diskseq);
+        let look = match known {
+            Some(seen) => announced && !core::mem::replace(&mut seen.announced, announced),
+            // More disks than a board has: what does not fit is not looked at.
+            None => self.seen.push(Seen { name: name.clone(), diskseq: event.diskseq, announced }).is_ok(),
+        };
+        if look && !self.waiting.iter().any(|waiting| *waiting == name) {
             let _ = self.waiting.push_back(name);
         }
     }
@@ -132,7 +150,7 @@ impl Discovery {
             };
             let Ok(bytes) = read_all(fd, SYSFS) else { continue };
             if let Ok(event) = uevent::parse_sysfs(devpath, &bytes) {
-                self.consider(config, &event);
+                self.consider(config, &event, By::Scan);
             }
         }
         Ok(())

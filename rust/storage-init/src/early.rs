@@ -25,12 +25,12 @@ pub const KERNEL_FILE_SYSTEMS: [KernelFileSystem; 4] = [
     KernelFileSystem { kind: "tmpfs", path: "/run", options: &[("mode", "0755")], access: Access::ReadWrite },
 ];
 
-/// Mounts devtmpfs, proc, sysfs and the tmpfs of /run, making the directories where the initramfs has none.
+/// Mounts devtmpfs, proc, sysfs and the tmpfs of /run, making the directories where the initramfs has none, and sees to
+/// the standard descriptors.
 ///
 /// # Errors
 /// `kernel-lacks` with the name of the file system, `io` for what the kernel did not mount.
 pub fn prepare() -> Result<(), Failure> {
-    kernel_edge::power::ignore_ctrl_alt_del();
     for KernelFileSystem { kind, path, options, access } in KERNEL_FILE_SYSTEMS {
         let failed = |error: Error| {
             let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::Io };
@@ -40,5 +40,7 @@ pub fn prepare() -> Result<(), Failure> {
         let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
         Mount::new(kind, kind, options, access).and_then(|mount| mount.attach(path)).map_err(failed)?;
     }
+    kernel_edge::stdio::fill_standard_descriptors();
+    kernel_edge::power::ignore_ctrl_alt_del();
     Ok(())
 }

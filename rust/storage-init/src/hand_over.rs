@@ -5,14 +5,16 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use boot_record::boot_json::{BootRecord, MAX_JSON};
+use boot_record::event::Event;
 use boot_record::reason::Reason;
-use kernel_edge::mounts;
+use kernel_edge::{Errno, mounts};
 use rustix::fs::{Mode, OFlags};
 
 use crate::activate::MountedRoot;
 use crate::config::{CERTIFICATES, CONFIG, Settings};
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::{Failure, text};
+use crate::journal::Journal;
 
 /// Where the root hangs until it is moved to `/`.
 const SYSROOT: &str = "/sysroot";
@@ -26,13 +28,17 @@ const RECORD: &str = "/run/initoverlayfs/boot.json";
 ///
 /// # Errors
 /// `io` with the step that failed. The root may be half moved by then: there is nothing to go back to.
-pub fn hand_over(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Failure {
+pub fn hand_over(mounted: MountedRoot, settings: &Settings, record: &BootRecord, journal: &mut Journal) -> Failure {
     let label = mounted.device.facts().label.clone();
     match prepare(mounted, settings, record) {
         Ok(()) => {
+            journal.log(&Event::HandOver { init: &settings.config.init });
+            journal.close();
             let init = settings.config.init.as_str();
             let error = Command::new(init).env_clear().env("HOME", "/").env("TERM", "linux").exec();
-            Failure::new(Reason::InitMissing, &label, format_args!("exec {init}: {error}"))
+            let corrupt = error.raw_os_error() == Some(Errno::IO.raw_os_error());
+            let reason = if corrupt { Reason::Corrupt } else { Reason::InitMissing };
+            Failure::new(reason, &label, format_args!("exec {init}: {error}"))
         }
         Err(detail) => Failure::new(Reason::Io, &label, detail),
     }
@@ -43,7 +49,8 @@ fn prepare(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Re
 
     let MountedRoot { root, mut device, transition } = mounted;
     if !transition {
-        // In a transition the ESP is free soon: not a write to it that is not needed.
+        // In a transition the ESP is free soon: not a write to it that is not needed. A write-protected one cannot be
+        // updated by anyone, and boots all the same.
         let _ = device.let_esp_be_written();
     }
     let _ = rustix::fs::mkdir(SYSROOT, Mode::from_raw_mode(0o755));

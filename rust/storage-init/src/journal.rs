@@ -17,7 +17,7 @@ pub struct Journal {
     open: Option<(Stage, u64)>,
     /// The stages that ended.
     pub stages: heapless::Vec<StageRecord, MAX_STAGES>,
-    /// The candidates that were refused.
+    /// The disks and candidates that were refused.
     pub refused: heapless::Vec<Refusal, MAX_REFUSED>,
 }
 
@@ -32,6 +32,13 @@ impl Journal {
         self.kmsg = Kmsg::open().ok();
     }
 
+    /// Leaves the kernel log as a system expects it.
+    pub fn close(&self) {
+        if let Some(kmsg) = &self.kmsg {
+            kmsg.restore_rate_limit();
+        }
+    }
+
     /// A stage begins.
     pub fn begin(&mut self, stage: Stage) {
         self.open = Some((stage, now()));
@@ -41,7 +48,10 @@ impl Journal {
     pub fn end(&mut self, detail: impl fmt::Display) {
         if let Some((stage, start_us)) = self.open.take() {
             let took_us = now().saturating_sub(start_us);
-            // A full log loses the stages of the sixth candidate and later, never the refusals' reasons.
+            // The stages of the candidate that boots are the last: a full log loses its oldest.
+            if self.stages.is_full() {
+                self.stages.remove(0);
+            }
             let _ = self.stages.push(StageRecord { stage, start_us, took_us, detail: text(detail) });
         }
     }

@@ -4,7 +4,7 @@
 //! * Finds the configured DDI, has the kernel check its signature, mounts it and executes its init.
 //! * Runs and mounts nothing that is unsigned, except that it reads the vfat of an ESP to find the file.
 //! * Ends in one of two ways: the exec of init, or a line `BOOT FAILED: REASON: DEVICE: DETAIL` and power off. There is
-//!   no shell, no wait without a deadline, and a panic resets the machine.
+//!   no shell, no wait for an event without a deadline, and a panic resets the machine.
 //! * The modules below are the stages in boot order. Each takes the type that only the stage before it makes:
 //!   `BlockDevice -> Candidate -> SignedRoot -> Measured -> MountedRoot -> exec`.
 //! * What to do next is decided in one place, [`decide`]; this file does it.
@@ -221,10 +221,9 @@ impl Boot {
             signer: &facts.signer.common_name,
             development: facts.signer.development,
         });
-        self.journal.log(&Happened::HandOver { init: &settings.config.init });
         self.journal.end(&settings.config.init);
         let record = record(settings, &mounted, &self.journal);
-        hand_over::hand_over(mounted, settings, &record)
+        hand_over::hand_over(mounted, settings, &record, &mut self.journal)
     }
 
     /// Begins a stage: another span of the watchdog's time for it. Panics there if the configuration of a test image says so.
@@ -244,14 +243,13 @@ impl Boot {
 
     /// Says why, and ends the boot.
     fn stop(&mut self, failure: &Failure) -> ! {
-        self.held = Held::Nothing;
         self.journal.log(&Happened::Failed {
             device: &failure.device,
             reason: failure.reason,
             detail: &failure.detail,
         });
         power::power_off();
-        // The kernel refused to switch off. Nothing is running, and nothing will.
+        // The kernel refused to switch off. Nothing is running, and nothing will; a configured watchdog resets.
         loop {
             rustix::event::pause();
         }

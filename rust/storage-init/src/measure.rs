@@ -17,6 +17,10 @@ pub struct Measured {
     outcome: Measurement,
 }
 
+/// Made only here: what was measured may be read.
+#[derive(Debug)]
+pub struct Done(());
+
 impl Measured {
     /// Whether a register was extended, after which no other candidate may be tried.
     pub fn extended(&self) -> bool {
@@ -26,8 +30,8 @@ impl Measured {
     }
 
     /// Takes it apart for the next stage.
-    pub fn into_parts(self) -> (SignedRoot, Measurement) {
-        (self.signed, self.outcome)
+    pub fn into_parts(self) -> (SignedRoot, Measurement, Done) {
+        (self.signed, self.outcome, Done(()))
     }
 }
 

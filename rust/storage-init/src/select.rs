@@ -19,6 +19,8 @@ pub const CANDIDATES: usize = 16;
 pub struct Candidate {
     /// Where it comes from.
     pub origin: Origin,
+    /// The partition whose folder it lies in; none for a whole partition, which is a slot of its own.
+    pub folder: Option<DeviceLabel>,
     /// The version that its name claims.
     pub version: heapless::String<64>,
     /// The boot counter in its name (UAPI Version Format Specification, Automatic Boot Assessment).
@@ -38,6 +40,8 @@ pub enum Origin {
         esp: Rc<Mount>,
         /// The path in it.
         path: DeviceLabel,
+        /// Bytes of a sector of the disk below.
+        sector_size: u32,
     },
     /// A partition, by its node in /dev.
     Partition {
@@ -71,11 +75,13 @@ impl Candidates {
         self.0.get(index)
     }
 
-    /// Takes in a candidate. Two names of one version in one source are one candidate: the one with fewer tries left.
+    /// Takes in a candidate. Two names of one version in one folder are one candidate: the one with fewer tries left.
     /// Where there is no room, the last in the order goes.
     pub fn insert(&mut self, candidate: Candidate) {
         let twin = self.0.iter().position(|known| {
-            known.rank == candidate.rank && version::compare(&known.version, &candidate.version) == Ordering::Equal
+            known.folder.is_some()
+                && known.folder == candidate.folder
+                && version::compare(&known.version, &candidate.version) == Ordering::Equal
         });
         if let Some(twin) = twin {
             if self.0.get(twin).is_some_and(|known| left(known) <= left(&candidate)) {

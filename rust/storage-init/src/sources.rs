@@ -30,30 +30,35 @@ pub fn search(disk: &BlockDevice, config: &Config, journal: &mut Journal) -> Res
         // The kernel took none from there; the booted system looks for its own on this disk. One that it refuses is
         // reported below, if it matters here.
         for partition in &table.partitions {
-            let _ = node(disk, partition);
+            let _ = node(disk, partition, which);
         }
     }
 
     let mut candidates = Candidates::default();
-    let mut first_failure = None;
+    let mut failures: heapless::Deque<Failure, 8> = heapless::Deque::new();
     let mut looked_into = 0_usize;
     for (rank, source) in config.sources.iter().enumerate() {
         for partition in table.partitions.iter().filter(|partition| holds(*source, partition)) {
             looked_into = looked_into.saturating_add(1);
-            let added = node(disk, partition).and_then(|node| match source {
-                Source::EspFile => esp_file::search(&node, config, rank, &mut candidates),
+            let added = node(disk, partition, which).and_then(|node| match source {
+                Source::EspFile => esp_file::search(&node, disk.sector_size, config, rank, &mut candidates),
                 Source::Partition => partition::search(&node, partition, config, rank, &mut candidates),
             });
             if let Err(failure) = added {
-                journal.refused(&failure);
-                first_failure.get_or_insert(failure);
+                // Of more than eight bad partitions the last ones go unsaid.
+                let _ = failures.push_back(failure);
             }
         }
+    }
+    // The first is reported by the caller, where it is what the search failed with.
+    let failure = if candidates.len() == 0 { failures.pop_front() } else { None };
+    for failure in &failures {
+        journal.refused(failure);
     }
     if candidates.len() > 0 {
         return Ok(candidates);
     }
-    Err(first_failure.unwrap_or_else(|| match looked_into {
+    Err(failure.unwrap_or_else(|| match looked_into {
         0 => missing(disk, config, &table),
         _ => Failure::new(
             Reason::NoCandidate,
@@ -81,9 +86,10 @@ fn missing(disk: &BlockDevice, config: &Config, table: &Table) -> Failure {
     Failure::new(Reason::NoSource, &disk.name, format_args!("none of its {count} partitions is {wanted}"))
 }
 
-/// The node of a partition in /dev. The kernel has made it, unless it could not read the table that we could: then it
-/// is told of the partition.
-fn node(disk: &BlockDevice, partition: &gpt::Partition) -> Result<Node, Failure> {
+/// The node of a partition in /dev. The kernel has made it, unless the table is the backup, which it does not use: then
+/// it is told of the partition. (Telling it while it still reads the primary one would get in its way; it announces the disk
+/// when it is done, and then we look again.)
+fn node(disk: &BlockDevice, partition: &gpt::Partition, which: Which) -> Result<Node, Failure> {
     // The rule of the kernel's disk_name(): a letter keeps the digits apart.
     let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
     let name: DeviceLabel = text(format_args!("{}{between}{}", disk.name, partition.number));
@@ -99,6 +105,9 @@ fn node(disk: &BlockDevice, partition: &gpt::Partition) -> Result<Node, Failure>
                 let detail = "the kernel sees other bounds than the partition table has";
                 return Err(Failure::new(Reason::PartitionTable, &name, detail));
             }
+        }
+        _ if which == Which::Primary => {
+            return Err(Failure::new(Reason::PartitionTable, &name, "the kernel has no such partition"));
         }
         _ => disk
             .device

@@ -9,50 +9,57 @@ use kernel_edge::block::{self, ReadOnly};
 /// Why there is no table.
 #[derive(Clone, Copy, Debug)]
 pub enum Error {
-    /// It could not be read.
-    Read(block::Error),
     /// The size or sector size cannot be that of a disk with a GPT.
     Geometry(gpt::Error),
     /// Both copies are bad.
     Bad {
         /// What is wrong with the first copy.
-        primary: gpt::Error,
+        primary: CopyError,
         /// And with the one at the end.
-        backup: gpt::Error,
+        backup: CopyError,
     },
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(error) => write!(f, "{error}"),
             Self::Geometry(error) => write!(f, "{error}"),
             Self::Bad { primary, backup } => write!(f, "primary {primary}; backup {backup}"),
         }
     }
 }
 
-enum CopyError {
+/// What is wrong with one copy.
+#[derive(Clone, Copy, Debug)]
+pub enum CopyError {
+    /// It could not be read: a bad sector.
     Read(block::Error),
+    /// It does not hold together.
     Bad(gpt::Error),
+}
+
+impl fmt::Display for CopyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => write!(f, "{error}"),
+            Self::Bad(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 /// Reads the table of a disk with sectors of `sector_size` bytes. Says which copy it is from.
 ///
 /// # Errors
-/// See [`Error`]. A copy that cannot be read (a bad sector) ends the search: the other one may not be what its writer
-/// believes to be in force.
+/// See [`Error`].
 pub fn read(device: &ReadOnly, sector_size: u32) -> Result<(Table, Which), Error> {
     let geometry = Geometry::new(sector_size, device.bytes()).map_err(Error::Geometry)?;
     let primary = match read_copy(device, geometry, Which::Primary) {
         Ok(table) => return Ok((table, Which::Primary)),
-        Err(CopyError::Read(error)) => return Err(Error::Read(error)),
-        Err(CopyError::Bad(error)) => error,
+        Err(error) => error,
     };
     match read_copy(device, geometry, Which::Backup) {
         Ok(table) => Ok((table, Which::Backup)),
-        Err(CopyError::Read(error)) => Err(Error::Read(error)),
-        Err(CopyError::Bad(backup)) => Err(Error::Bad { primary, backup }),
+        Err(backup) => Err(Error::Bad { primary, backup }),
     }
 }
 
@@ -66,10 +73,7 @@ pub fn read_image(image: &ReadOnly) -> Result<(Table, Which), Error> {
 }
 
 fn read_copy(device: &ReadOnly, geometry: Geometry, which: Which) -> Result<Table, CopyError> {
-    let at = match which {
-        Which::Primary => geometry.primary_header(),
-        Which::Backup => geometry.backup_header(),
-    };
+    let at = geometry.header(which);
     let mut sector = [0_u8; 4096];
     let sector = usize::try_from(at.len).ok().and_then(|len| sector.get_mut(..len)).unwrap_or_default();
     let sector = read_exactly(device, sector, at.offset)?;

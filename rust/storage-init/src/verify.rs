@@ -18,14 +18,14 @@ use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::keyring::UserKey;
-use kernel_edge::loop_device::LoopDevice;
+use kernel_edge::loop_device::{self, LoopDevice};
 use kernel_edge::mounts::Mount;
 use kernel_edge::{dm, verity as kernel_verity};
 
 use crate::config::{Anchor, Settings};
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::select::{Candidate, Origin};
-use crate::table;
+use crate::{measure, table};
 
 /// Bytes read of a signature partition; what lies beyond must not be needed (boot_formats::signature_json).
 const SIGNATURE_BYTES: u64 = 64 * 1024;
@@ -76,8 +76,8 @@ impl SignedRoot {
         &self.facts
     }
 
-    /// Takes it apart for the next stage.
-    pub fn into_parts(self) -> (Facts, dm::Device, dm::Device, Parent) {
+    /// Takes it apart, for who can show that it was measured.
+    pub fn into_parts(self, _: &measure::Done) -> (Facts, dm::Device, dm::Device, Parent) {
         (self.facts, self.verity, self.data, self.parent)
     }
 }
@@ -100,31 +100,39 @@ impl Parent {
     }
 }
 
+/// The candidate that failures are of.
+struct Blame<'a>(&'a str);
+
+impl Blame<'_> {
+    fn failure(&self, reason: Reason, error: impl core::fmt::Display) -> Failure {
+        Failure::new(reason, self.0, error)
+    }
+}
+
 /// Verifies one candidate.
 ///
 /// # Errors
-/// A [`Failure`] of the candidate, whose reason says which check refused it; see docs/security.md.
+/// A [`Failure`] of the candidate, whose reason says which check refused it; see docs/boot-flow.md.
 pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
     // The one value today; a second one makes this a choice.
     let SignaturePath::Kernel = settings.config.signature;
-    let fail = |reason| {
-        let label = &candidate.label;
-        move |error: &dyn core::fmt::Display| Failure::new(reason, label, error)
-    };
+    let blame = Blame(&candidate.label);
     let image = open(candidate)?;
-    let (described, signer) = describe(&image, &settings.anchors, &fail)?;
+    let (described, signer) = describe(&image, &settings.anchors, &blame)?;
 
-    let io = fail(Reason::Io);
     let parent = match &candidate.origin {
-        Origin::EspFile { esp, .. } => {
-            Parent::Loop(LoopDevice::over(image.as_fd()).map_err(|error| io(&error))?, Rc::clone(esp))
+        Origin::EspFile { esp, sector_size, .. } => {
+            let device = LoopDevice::over(image.as_fd(), *sector_size).map_err(|error| match error {
+                loop_device::Error::NoLoop(_) => blame.failure(Reason::KernelLacks, error),
+                _ => blame.failure(Reason::Io, error),
+            })?;
+            Parent::Loop(device, Rc::clone(esp))
         }
         Origin::Partition { .. } => Parent::Partition(image),
     };
-    let lacks = fail(Reason::KernelLacks);
-    let control = dm::Control::open().map_err(|error| lacks(&error))?;
-    let data = described.map_data(&control, parent.device()).map_err(|error| io(&error))?;
-    let verity = described.map_verity(&control, parent.device(), &data, &fail)?;
+    let control = dm::Control::open().map_err(|error| blame.failure(Reason::KernelLacks, error))?;
+    let data = described.map_data(&control, parent.device()).map_err(|error| blame.failure(Reason::Io, error))?;
+    let verity = described.map_verity(&control, parent.device(), &data, &blame)?;
     Ok(SignedRoot {
         facts: Facts {
             label: candidate.label.clone(),
@@ -141,7 +149,7 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
 
 fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
     match &candidate.origin {
-        Origin::EspFile { esp, path } => {
+        Origin::EspFile { esp, path, .. } => {
             esp.open(path).map_err(|errno| block::Error { call: block::Call::Open, errno }).and_then(ReadOnly::from_fd)
         }
         Origin::Partition { node } => ReadOnly::open(node),
@@ -150,16 +158,9 @@ fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
 }
 
 /// All checks that need nothing but the image's own bytes.
-fn describe<'a, F>(
-    image: &ReadOnly,
-    anchors: &[Anchor],
-    fail: &impl Fn(Reason) -> F,
-) -> Result<(Described, Signer), Failure>
-where
-    F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
-{
-    let described = Described::read(image, fail)?;
-    let signer = signer(&described.signature, anchors, fail)?;
+fn describe(image: &ReadOnly, anchors: &[Anchor], blame: &Blame<'_>) -> Result<(Described, Signer), Failure> {
+    let described = Described::read(image, blame)?;
+    let signer = signer(&described.signature, anchors, blame)?;
     Ok((described, signer))
 }
 
@@ -171,25 +172,23 @@ struct Described {
 }
 
 impl Described {
-    fn read<'a, F>(image: &ReadOnly, fail: &impl Fn(Reason) -> F) -> Result<Self, Failure>
-    where
-        F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
-    {
-        let (table, _) = table::read_image(image).map_err(|error| fail(Reason::NotADdi)(&error))?;
+    fn read(image: &ReadOnly, blame: &Blame<'_>) -> Result<Self, Failure> {
+        let (table, _) = table::read_image(image).map_err(|error| blame.failure(Reason::NotADdi, error))?;
         let layout = ddi::layout(&table).map_err(|error| match error {
-            ddi::Error::Missing(Role::RootVeritySig) => fail(Reason::Unsigned)(&error),
-            _ => fail(Reason::NotADdi)(&error),
+            ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),
+            _ => blame.failure(Reason::NotADdi, error),
         })?;
 
-        let signature = read_range(image, layout.signature, SIGNATURE_BYTES, fail)?;
-        let signature = signature_json::parse(&signature).map_err(|error| fail(Reason::SignatureMalformed)(&error))?;
-        layout.check_root_hash(&signature.root_hash).map_err(|error| fail(Reason::RootHashMismatch)(&error))?;
+        let signature = read_range(image, layout.signature, SIGNATURE_BYTES, blame)?;
+        let signature =
+            signature_json::parse(&signature).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
+        layout.check_root_hash(&signature.root_hash).map_err(|error| blame.failure(Reason::RootHashMismatch, error))?;
 
-        let superblock = read_range(image, layout.verity, SUPERBLOCK_BYTES as u64, fail)?;
+        let superblock = read_range(image, layout.verity, SUPERBLOCK_BYTES as u64, blame)?;
         let superblock = verity::parse(&superblock)
             .and_then(|superblock| superblock.require_4k().map(|()| superblock))
             .and_then(|superblock| superblock.check_fits(layout.root, layout.verity).map(|()| superblock))
-            .map_err(|error| fail(Reason::VeritySuperblock)(&error))?;
+            .map_err(|error| blame.failure(Reason::VeritySuperblock, error))?;
         Ok(Self { layout, superblock, signature })
     }
 
@@ -207,17 +206,13 @@ impl Described {
     }
 
     /// Loads the signed table; the kernel checks the signature while it does.
-    fn map_verity<'a, F>(
+    fn map_verity(
         &self,
         control: &dm::Control,
         parent: &ReadOnly,
         data: &dm::Device,
-        fail: &impl Fn(Reason) -> F,
-    ) -> Result<dm::Device, Failure>
-    where
-        F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
-    {
-        let io = fail(Reason::Io);
+        blame: &Blame<'_>,
+    ) -> Result<dm::Device, Failure> {
         let root_hash = self.signature.root_hash;
         // Name and UUID as libcryptsetup makes them, so that systemd finds its own device in ours.
         let name: heapless::String<128> = text(format_args!("{root_hash}-verity"));
@@ -228,20 +223,22 @@ impl Described {
         }
         let _ = uuid.push_str(&text::<128>(format_args!("-{name}")));
 
-        let description = CString::new(format!("initoverlayfs:{root_hash}")).map_err(|error| io(&error))?;
-        let key = UserKey::add(&description, &self.signature.pkcs7).map_err(|error| io(&error))?;
+        let description =
+            CString::new(format!("initoverlayfs:{root_hash}")).map_err(|error| blame.failure(Reason::Io, error))?;
+        let key =
+            UserKey::add(&description, &self.signature.pkcs7).map_err(|error| blame.failure(Reason::Io, error))?;
         // Of 4096 bytes: `require_4k` saw to it.
         let hash_offset_blocks = self.layout.verity.offset >> 12;
         let table = kernel_verity::Table {
             data: data.number(),
-            hash: parent.number().map_err(|error| io(&error))?,
+            hash: parent.number().map_err(|error| blame.failure(Reason::Io, error))?,
             block_sizes: (self.superblock.data_block_size, self.superblock.hash_block_size),
             data_blocks: self.superblock.data_blocks,
             hash_start_block: hash_offset_blocks.saturating_add(self.superblock.hash_start_block()),
             root_hash: &text::<64>(root_hash),
             salt: &self.superblock.salt,
         };
-        let device = control.create(&name, &uuid).map_err(|error| io(&error))?;
+        let device = control.create(&name, &uuid).map_err(|error| blame.failure(Reason::Io, error))?;
         kernel_verity::load_signed(&device, &table, &key).map_err(|error| {
             let reason = match error {
                 kernel_verity::Error::NoSuchCertificate(_) => Reason::SignerUnknown,
@@ -249,9 +246,9 @@ impl Described {
                 kernel_verity::Error::AlgorithmMissing(_)
                 | kernel_verity::Error::NoSignatureSupport
                 | kernel_verity::Error::NoVerity => Reason::KernelLacks,
-                kernel_verity::Error::Table(_) => Reason::VeritySuperblock,
+                kernel_verity::Error::Table(_) => Reason::Io,
             };
-            fail(reason)(&error)
+            blame.failure(reason, error)
         })?;
         Ok(device)
     }
@@ -274,39 +271,29 @@ impl core::fmt::Display for DataError {
 
 /// The configured certificate whose issuer and serial number the sole signer names. Which key made the signature is
 /// the kernel's to check.
-fn signer<'a, F>(
-    signature: &signature_json::Signature,
-    anchors: &[Anchor],
-    fail: &impl Fn(Reason) -> F,
-) -> Result<Signer, Failure>
-where
-    F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
-{
-    let signer = pkcs7::sole_signer(&signature.pkcs7).map_err(|error| fail(Reason::SignatureMalformed)(&error))?;
+fn signer(signature: &signature_json::Signature, anchors: &[Anchor], blame: &Blame<'_>) -> Result<Signer, Failure> {
+    let signer =
+        pkcs7::sole_signer(&signature.pkcs7).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
     let certificate = anchors
         .iter()
         .filter_map(Anchor::certificate)
         .find(|certificate| certificate.is_signer(&signer))
-        .ok_or_else(|| fail(Reason::SignerUnknown)(&"the signer is none of the configured certificates"))?;
+        .ok_or_else(|| blame.failure(Reason::SignerUnknown, "the signer is none of the configured certificates"))?;
+    let sha256 = certificate.fingerprint();
+    if signature.certificate_fingerprint.is_some_and(|claimed| claimed != sha256) {
+        return Err(blame.failure(Reason::SignerUnknown, "certificateFingerprint is of another certificate"));
+    }
     Ok(Signer {
-        sha256: certificate.fingerprint(),
+        sha256,
         common_name: text(certificate.subject_common_name.unwrap_or_default()),
         development: certificate.is_development(),
     })
 }
 
 /// The first bytes of a partition, at most `most`.
-fn read_range<'a, F>(
-    image: &ReadOnly,
-    range: ByteRange,
-    most: u64,
-    fail: &impl Fn(Reason) -> F,
-) -> Result<Vec<u8>, Failure>
-where
-    F: Fn(&dyn core::fmt::Display) -> Failure + 'a,
-{
+fn read_range(image: &ReadOnly, range: ByteRange, most: u64, blame: &Blame<'_>) -> Result<Vec<u8>, Failure> {
     let mut bytes = vec![0_u8; usize::try_from(range.len.min(most)).unwrap_or_default()];
-    let len = image.read_at(&mut bytes, range.offset).map_err(|error| fail(Reason::Io)(&error))?;
+    let len = image.read_at(&mut bytes, range.offset).map_err(|error| blame.failure(Reason::Io, error))?;
     bytes.truncate(len);
     Ok(bytes)
 }

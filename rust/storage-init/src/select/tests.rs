@@ -11,6 +11,7 @@ fn candidate(rank: usize, version: &str, tries: Option<(u32, u32)>) -> Candidate
     };
     Candidate {
         origin: Origin::Partition { node: text("/dev/null") },
+        folder: Some(text(format_args!("vda{rank}"))),
         version: text(version),
         tries: tries.map(|(left, done)| Tries { left, done }),
         label,
@@ -55,4 +56,10 @@ fn of_more_candidates_than_are_kept_the_newest_stay() {
     let given = (1..=40).map(|number| candidate(0, &number.to_string(), None)).collect();
     let expected: Vec<String> = (25..=40).rev().map(|number| format!("0:{number}")).collect();
     assert_eq!(ordered(given), expected);
+}
+
+#[test]
+fn two_partitions_with_one_version_are_two_slots() {
+    let slot = || Candidate { folder: None, ..candidate(0, "3", None) };
+    assert_eq!(ordered(vec![slot(), slot()]), ["0:3", "0:3"]);
 }

@@ -26,8 +26,15 @@ const NAME: usize = 128;
 /// # Errors
 /// `file-system` for what is not a vfat that the kernel mounts, `io` where the folder cannot be read. A missing
 /// folder is no error: the partition has no candidates.
-pub fn search(node: &Node, config: &Config, rank: usize, candidates: &mut Candidates) -> Result<(), Failure> {
-    let esp = Mount::new("vfat", &node.path, &[], Access::ReadOnlyData).map_err(|error| {
+pub fn search(
+    node: &Node,
+    sector_size: u32,
+    config: &Config,
+    rank: usize,
+    candidates: &mut Candidates,
+) -> Result<(), Failure> {
+    // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
+    let esp = Mount::new("vfat", &node.path, &[("umask", "0077")], Access::ReadOnlyData).map_err(|error| {
         let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::FileSystem };
         Failure::new(reason, &node.name, error)
     })?;
@@ -51,7 +58,8 @@ pub fn search(node: &Node, config: &Config, rank: usize, candidates: &mut Candid
             continue;
         };
         candidates.insert(Candidate {
-            origin: Origin::EspFile { esp: Rc::clone(&esp), path: text(format_args!("{FOLDER}/{name}")) },
+            origin: Origin::EspFile { esp: Rc::clone(&esp), path: text(format_args!("{FOLDER}/{name}")), sector_size },
+            folder: Some(node.name.clone()),
             version,
             tries: parsed.tries,
             label: text(format_args!("{}:/{FOLDER}/{name}", node.name)),

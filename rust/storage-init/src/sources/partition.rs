@@ -33,6 +33,7 @@ pub fn search(
     };
     candidates.insert(Candidate {
         origin: Origin::Partition { node: node.path.clone() },
+        folder: None,
         version,
         tries: parsed.tries,
         label: node.name.clone(),

@@ -15,7 +15,7 @@ fn describe_bytes(bytes: &[u8]) -> Result<(Described, Signer), Failure> {
     file.write_all(bytes).unwrap();
     let image = ReadOnly::from_fd(file.into()).unwrap();
     let anchors = [Anchor::parse(SIGNER.to_vec()).unwrap()];
-    describe(&image, &anchors, &|reason| move |error: &dyn core::fmt::Display| Failure::new(reason, "image", error))
+    describe(&image, &anchors, &Blame("image"))
 }
 
 fn refusal(bytes: &[u8]) -> (Reason, String) {
@@ -143,8 +143,7 @@ fn a_signer_that_is_not_configured_is_unknown() {
         file.write_all(SIGNED).unwrap();
         ReadOnly::from_fd(file.into()).unwrap()
     };
-    let refused =
-        describe(&image, &[], &|reason| move |error: &dyn core::fmt::Display| Failure::new(reason, "image", error));
+    let refused = describe(&image, &[], &Blame("image"));
     let Err(failure) = refused else { panic!("was not refused") };
     assert_eq!(failure.reason, Reason::SignerUnknown);
     assert_eq!(&*failure.detail, "the signer is none of the configured certificates");

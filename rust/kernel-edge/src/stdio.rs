@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `open`, `dup`: descriptors 0 to 2.
+//!
+//! The kernel opens them on /dev/console for PID 1, and leaves them closed where there is no console or no node for it. What
+//! PID 1 opens next would then become its standard error.
+//!
+//! See init/main.c (`console_on_rootfs`).
+
+use std::os::fd::{AsRawFd, IntoRawFd};
+
+use rustix::fs::{Mode, OFlags};
+
+/// Opens those of the three that are closed: on the console, or on /dev/null. They stay open over exec, for init.
+pub fn fill_standard_descriptors() {
+    for _ in 0..3 {
+        let open = |path| rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+        // A board with neither has no use for them.
+        let Ok(fd) = open("/dev/console").or_else(|_| open("/dev/null")) else { return };
+        if fd.as_raw_fd() > 2 {
+            return;
+        }
+        // The lowest free number: it is one of the three, and nobody closes it.
+        let _ = fd.into_raw_fd();
+    }
+}
