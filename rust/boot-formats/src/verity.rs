@@ -2,8 +2,17 @@
 //! dm-verity on disk: root hash, superblock and the shape of the hash tree (cryptsetup's lib/verity/verity.c,
 //! the kernel's drivers/md/dm-verity-target.c). SHA-256 only.
 //!
-//! A superblock is not signed. What it says decides where the kernel looks for hashes, and the signed root hash decides
-//! whether they are the right ones; so a wrong superblock gives I/O errors, never altered data.
+//! Only the root hash is signed. It decides which bytes a block of the tree may have; it does not say which blocks are
+//! data. What the superblock says beside it, the number of data blocks first, is held to it only as far as the depth of
+//! the tree stays the same:
+//! * fewer data blocks than were signed make a shorter device of good blocks, and with a depth less, blocks of the tree
+//!   are read as data;
+//! * more add blocks that cannot be read; but with a depth more, signed data blocks are taken for the digests of others,
+//!   and whoever could choose bytes of a signed image could choose what is read.
+//!
+//! So whoever holds the disk, but no key, cannot change a block of a device of the signed depth, but can choose which
+//! of several devices one root hash stands for. A key must therefore sign images of one purpose only, whose contents its
+//! holder made.
 
 mod error;
 mod superblock;
