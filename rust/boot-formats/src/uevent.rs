@@ -7,9 +7,6 @@
 
 use core::fmt;
 
-/// Most bytes of a message: the kernel's UEVENT_BUFFER_SIZE for the pairs, and a path before them.
-pub const MAX_MESSAGE: usize = 2048 + 4096;
-
 /// What happened to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
