@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! SHA-256 digests as 64 lower-case hexadecimal digits.
+//! Bytes as lower-case hexadecimal digits: any number of them for a log, SHA-256 digests to and fro.
 //!
 //! Upper case is refused: what is signed is the text of the root hash, and two texts for one hash are one too many.
 
 use core::fmt;
+
+/// Bytes that are printed as lower-case hexadecimal digits, two for each and nothing between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hex<'a>(pub &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// Why a text is not 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +45,10 @@ impl fmt::Display for HexError {
 
 impl core::error::Error for HexError {}
 
+/// The digest that a text of exactly 64 lower-case hexadecimal digits stands for.
+///
+/// # Errors
+/// [`HexError`].
 pub fn decode(text: &str) -> Result<[u8; 32], HexError> {
     if text.len() != 64 {
         return Err(HexError::Length { found: text.len() });
@@ -52,6 +66,8 @@ pub fn decode(text: &str) -> Result<[u8; 32], HexError> {
     Ok(out)
 }
 
+/// A digest as the ASCII text that is signed; to print it, see [`Hex`].
+#[must_use]
 pub fn encode(bytes: &[u8; 32]) -> [u8; 64] {
     let digit = |value: u8| if value < 10 { b'0'.wrapping_add(value) } else { (b'a' - 10).wrapping_add(value) };
     let mut out = [0; 64];

@@ -15,7 +15,6 @@
 #![no_std]
 
 mod crc32;
-mod hex;
 
 pub mod bytes;
 pub mod ddi;
@@ -24,6 +23,7 @@ pub mod dps;
 pub mod file_name;
 pub mod gpt;
 pub mod guid;
+pub mod hex;
 pub mod os_release;
 pub mod pkcs7;
 pub mod range;

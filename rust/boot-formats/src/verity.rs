@@ -63,8 +63,7 @@ impl RootHash {
 
 impl fmt::Display for RootHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Always text: the digits are ASCII.
-        f.write_str(core::str::from_utf8(&self.as_hex()).unwrap_or_default())
+        hex::Hex(&self.0).fmt(f)
     }
 }
 

@@ -18,6 +18,7 @@ mod dps;
 mod file_name;
 mod golden;
 mod gpt;
+mod hex;
 mod os_release;
 mod pkcs7;
 mod properties;
