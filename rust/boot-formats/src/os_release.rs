@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The identity inside an image: what a boot needs of os-release(5).
 //!
-//! Four keys are read; lines of other keys are not looked at. A value is either bare, or in one pair of quotes:
-//! `'...'` literally, `"..."` with `\` before `$`, `"`, `\` and a backquote. Anything else about a key that is read
-//! is refused, and so is the key a second time: two readers must not see two identities.
+//! Four keys are read; a value is either bare, or in one pair of quotes: `'...'` literally, `"..."` with `\` before `$`,
+//! `"`, `\` and a backquote. Anything else about a key that is read is refused, and so is the key a second time: two
+//! readers must not see two identities.
+//!
+//! Of other lines only one thing is wanted, that they end where they seem to. systemd's parser (src/basic/env-file.c) and
+//! the shell go on to the next line after a `\` and inside quotes, and systemd ends a line at a carriage return too; a
+//! line where that would matter is refused, whatever its key. An apostrophe in a comment is none of these.
 
 use crate::version::MAX_VERSION;
 use core::fmt;
@@ -70,6 +74,21 @@ pub enum Error {
         /// Where.
         offset: usize,
     },
+    /// A line with a carriage return, which ends it for some readers.
+    CarriageReturn {
+        /// Line, from 1.
+        line: u32,
+    },
+    /// A line that ends in a backslash, which joins it to the next for some readers.
+    TrailingBackslash {
+        /// Line, from 1.
+        line: u32,
+    },
+    /// A line that ends inside quotes, which joins it to the next for some readers.
+    UnterminatedQuote {
+        /// Line, from 1.
+        line: u32,
+    },
     /// A key for the second time.
     Duplicate {
         /// Line, from 1.
@@ -106,6 +125,9 @@ impl fmt::Display for Error {
         match self {
             Self::TooLarge { found } => write!(f, "{found} bytes, at most {MAX_FILE} are read"),
             Self::Text { offset } => write!(f, "at byte {offset}: not UTF-8"),
+            Self::CarriageReturn { line } => write!(f, "line {line}: a carriage return"),
+            Self::TrailingBackslash { line } => write!(f, "line {line}: ends in a backslash"),
+            Self::UnterminatedQuote { line } => write!(f, "line {line}: ends inside quotes"),
             Self::Duplicate { line, key } => write!(f, "line {line}: second {key}"),
             Self::Quoting { line, key } => write!(f, "line {line}: {key} is not properly quoted"),
             Self::TooLong { line, key, limit } => {
@@ -129,6 +151,7 @@ pub fn parse(text: &[u8]) -> Result<OsRelease, Error> {
     let text = core::str::from_utf8(text).map_err(|error| Error::Text { offset: error.valid_up_to() })?;
     let mut found = OsRelease::default();
     for (line, content) in (1..).zip(text.split('\n')) {
+        check_ends(content, line)?;
         // systemd skips leading white space; a reader that did not would miss an IMAGE_ID.
         let assignment = content.trim_start().split_once('=');
         let Some((key, value)) =
@@ -151,6 +174,38 @@ pub fn parse(text: &[u8]) -> Result<OsRelease, Error> {
         }
     }
     Ok(found)
+}
+
+/// Whether every reader sees the line end where it ends.
+fn check_ends(content: &str, line: u32) -> Result<(), Error> {
+    if content.contains('\r') {
+        return Err(Error::CarriageReturn { line });
+    }
+    // In comments too: systemd before version 254 joined them.
+    if content.ends_with('\\') {
+        return Err(Error::TrailingBackslash { line });
+    }
+    if content.trim_start_matches([' ', '\t']).starts_with('#') {
+        return Ok(());
+    }
+    // Each side by itself: quotes of a key mean nothing to systemd, and must not hide those of its value.
+    let (key, value) = content.split_once('=').unwrap_or((content, ""));
+    if ends_in_quotes(key) || ends_in_quotes(value) { Err(Error::UnterminatedQuote { line }) } else { Ok(()) }
+}
+
+/// As a shell reads it. systemd sees quotes only where a value or the next piece of it starts, so fewer of them.
+fn ends_in_quotes(text: &str) -> bool {
+    let mut open = None;
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match (open, c) {
+            (None | Some('"'), '\\') => drop(rest.next()),
+            (None, '"' | '\'') => open = Some(c),
+            (Some(quote), _) if quote == c => open = None,
+            _ => {}
+        }
+    }
+    open.is_some()
 }
 
 fn set<T>(place: &mut Option<T>, value: T, duplicate: Error) -> Result<(), Error> {
