@@ -9,6 +9,10 @@
 //!
 //! Does not check the signature.
 
+mod oid;
+
+pub use oid::Oid;
+
 use crate::der::{self, Reader, Value, tag};
 use core::fmt;
 
@@ -16,6 +20,8 @@ use core::fmt;
 pub const OID_SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
 /// Contents of the object identifier of RSA with PKCS#1 v1.5 padding, 1.2.840.113549.1.1.1.
 pub const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// Contents of the object identifier of the same with SHA-256, 1.2.840.113549.1.1.11.
+pub const OID_SHA256_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
 
 /// 1.2.840.113549.1.7.2
 const OID_SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
@@ -37,6 +43,25 @@ pub struct Signer<'a> {
     pub signature: &'a [u8],
     /// The certificate embedded in the signature, in DER; untrusted.
     pub embedded_certificate: Option<&'a [u8]>,
+}
+
+impl Signer<'_> {
+    /// The policy of signatures by RSA with PKCS#1 v1.5 padding over a SHA-256 digest. CMS has two names for that, RSA and
+    /// SHA-256 with RSA; both pass here, and what the kernel knows of the two is the kernel's to say.
+    ///
+    /// Looks at the names of the algorithms only; their parameters are not read.
+    ///
+    /// # Errors
+    /// [`Error::DigestAlgorithm`], [`Error::SignatureAlgorithm`].
+    pub fn require_sha256_rsa(&self) -> Result<(), Error> {
+        if self.digest_algorithm != OID_SHA256 {
+            return Err(Error::DigestAlgorithm { found: Oid::new(self.digest_algorithm) });
+        }
+        if self.signature_algorithm != OID_RSA && self.signature_algorithm != OID_SHA256_WITH_RSA {
+            return Err(Error::SignatureAlgorithm { found: Oid::new(self.signature_algorithm) });
+        }
+        Ok(())
+    }
 }
 
 /// Why a signature is refused.
@@ -73,6 +98,16 @@ pub enum Error {
     SignedAttributes,
     /// There are attributes beside the signature.
     UnsignedAttributes,
+    /// A digest that the policy does not allow.
+    DigestAlgorithm {
+        /// Which.
+        found: Oid,
+    },
+    /// A signature algorithm that the policy does not allow.
+    SignatureAlgorithm {
+        /// Which.
+        found: Oid,
+    },
 }
 
 impl From<der::Error> for Error {
@@ -100,6 +135,12 @@ impl fmt::Display for Error {
             }
             Self::SignedAttributes => f.write_str("signed attributes, expected a bare signature"),
             Self::UnsignedAttributes => f.write_str("unsigned attributes, expected a bare signature"),
+            Self::DigestAlgorithm { found } => {
+                write!(f, "digest algorithm {found}, expected SHA-256, 2.16.840.1.101.3.4.2.1")
+            }
+            Self::SignatureAlgorithm { found } => {
+                write!(f, "signature algorithm {found}, expected RSA, 1.2.840.113549.1.1.1 or .11")
+            }
         }
     }
 }

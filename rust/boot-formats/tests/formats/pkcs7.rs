@@ -2,7 +2,7 @@
 //! Signers of signatures that openssl and systemd-repart made, and of such that no tool here makes.
 
 use crate::golden;
-use boot_formats::pkcs7::{self, Error, sole_signer};
+use boot_formats::pkcs7::{self, Error, Oid, sole_signer};
 use boot_formats::{signature_json, x509};
 
 #[test]
@@ -25,6 +25,59 @@ fn the_signer_is_the_certificate_that_signed() {
     }
     let ecdsa = golden::bytes("ecdsa.p7");
     assert!(x509::parse(&others[2]).unwrap().is_signer(&sole_signer(&ecdsa).unwrap()));
+}
+
+#[test]
+fn what_openssl_and_repart_sign_with_rsa_is_within_the_policy() {
+    let repart = signature_json::parse(&golden::bytes("repart.json")).unwrap().pkcs7;
+    for der in ["bare.p7", "cms.p7", "embedded.p7"].map(golden::bytes).iter().map(Vec::as_slice).chain([&*repart]) {
+        assert_eq!(sole_signer(der).unwrap().require_sha256_rsa(), Ok(()));
+    }
+}
+
+#[test]
+fn the_policy_names_the_algorithm_it_refuses() {
+    let der = golden::bytes("ecdsa.p7");
+    let error = sole_signer(&der).unwrap().require_sha256_rsa().unwrap_err();
+    let found = Oid::new(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]);
+    assert_eq!(error, Error::SignatureAlgorithm { found });
+
+    let der = golden::bytes("bare.p7");
+    let good = sole_signer(&der).unwrap();
+    let sha = |last: u8| [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last];
+    let rsa = |last: u8| [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last];
+    let with_rsa = pkcs7::Signer { signature_algorithm: pkcs7::OID_SHA256_WITH_RSA, ..good };
+    assert_eq!(with_rsa.require_sha256_rsa(), Ok(()));
+    for last in [2, 3, 4, 8] {
+        let signer = pkcs7::Signer { digest_algorithm: &sha(last), ..good };
+        let error = signer.require_sha256_rsa().unwrap_err();
+        assert_eq!(error, Error::DigestAlgorithm { found: Oid::new(&sha(last)) });
+        let line =
+            format!("pkcs7: digest algorithm 2.16.840.1.101.3.4.2.{last}, expected SHA-256, 2.16.840.1.101.3.4.2.1");
+        assert_eq!(error.to_string(), line);
+    }
+    // RSA-PSS, with SHA-1, with SHA-512; one that starts as RSA does; none.
+    for oid in [&rsa(10)[..], &rsa(5), &rsa(13), &[&rsa(1)[..], &[1]].concat(), &[]] {
+        let signer = pkcs7::Signer { signature_algorithm: oid, ..good };
+        assert_eq!(signer.require_sha256_rsa(), Err(Error::SignatureAlgorithm { found: Oid::new(oid) }));
+    }
+}
+
+#[test]
+fn object_identifiers_are_printed_with_dots() {
+    for (contents, text) in [
+        (pkcs7::OID_SHA256, "2.16.840.1.101.3.4.2.1"),
+        (pkcs7::OID_RSA, "1.2.840.113549.1.1.1"),
+        (pkcs7::OID_SHA256_WITH_RSA, "1.2.840.113549.1.1.11"),
+        (&[0x27, 0x7f], "0.39.127"),
+        (&[0x88, 0x37, 0x03], "2.999.3"),
+        (&[], ""),
+        (&[0x2a; 16], "1.2.42.42.42.42.42.42.42.42.42.42.42.42.42.42.42"),
+        (&[0x2a; 17], "1.2.42.42.42.42.42.42.42.42.42.42.42.42.42.42.42..."),
+        (&[0xff; 40], "..."),
+    ] {
+        assert_eq!(Oid::new(contents).to_string(), text);
+    }
 }
 
 #[test]
