@@ -18,14 +18,15 @@ pub enum Reason {
     KernelLacks,
     /// No allowed disk appeared before the deadline. Refused by `discover`.
     NoDevice,
-    /// Disks, but none with a partition that a configured source is. Refused by `discover`.
+    /// Disks, but none with a partition that a configured source is. Refused by `select`.
     NoSource,
     /// Sources, but no image of the configured name in them. Refused by `select`.
     NoCandidate,
-    /// A disk of which neither partition table can be used. Refused by `discover`.
+    /// A disk of which neither partition table can be used, or a partition of it that the kernel does not have, refuses
+    /// to be told of, or has with other bounds than the table. Refused by `select`.
     PartitionTable,
-    /// A candidate whose partition table is bad, or not that of a bootable DDI for this architecture. Refused by
-    /// `verify`.
+    /// A candidate whose partition table is bad, or not that of a bootable DDI for this architecture; refused by
+    /// `verify`. Or a partition of an image whose label cannot name one; refused by `select`.
     NotADdi,
     /// A DDI without a signature partition. Refused by `verify`.
     Unsigned,
@@ -42,7 +43,8 @@ pub enum Reason {
     VeritySuperblock,
     /// A block does not have the digest that the signed root hash vouches for. Refused by the kernel on reading.
     Corrupt,
-    /// The verified device cannot be mounted. Refused by `activate`.
+    /// A file system that cannot be mounted: the vfat of an EFI system or XBOOTLDR partition, refused by `select`, or
+    /// that of the verified device, refused by `activate`.
     FileSystem,
     /// The image's os-release names another image. Refused by `activate`.
     ImageId,
@@ -54,13 +56,16 @@ pub enum Reason {
     InitMissing,
     /// A call or a read failed for a reason that has nothing to do with the image. Refused by any stage.
     Io,
-    /// A bug in storage-init, which resets the machine.
+    /// A bug in storage-init that it caught itself: an action out of order. Ends in any stage as every failed boot does,
+    /// with the machine off.
+    Internal,
+    /// A bug in storage-init that it did not catch. Resets the machine.
     Panic,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ConfigInvalid,
         Self::CommandLine,
         Self::KernelLacks,
@@ -82,6 +87,7 @@ impl Reason {
         Self::NotABootImage,
         Self::InitMissing,
         Self::Io,
+        Self::Internal,
         Self::Panic,
     ];
 
@@ -110,6 +116,7 @@ impl Reason {
             Self::NotABootImage => "not-a-boot-image",
             Self::InitMissing => "init-missing",
             Self::Io => "io",
+            Self::Internal => "internal",
             Self::Panic => "panic",
         }
     }

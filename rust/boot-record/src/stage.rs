@@ -14,9 +14,9 @@ pub enum Stage {
     Config,
     /// Kernel modules are loaded.
     Modules,
-    /// Disks are awaited, their partition tables read.
+    /// Disks are awaited.
     Discover,
-    /// Candidates are collected and put in order.
+    /// Partition tables are read, sources mounted; candidates are collected and put in order.
     Select,
     /// A candidate's signature is checked.
     Verify,

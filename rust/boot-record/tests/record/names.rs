@@ -35,6 +35,12 @@ fn names_are_kebab_case_and_differ() {
     }
 }
 
+/// They end differently, and a log must tell: one powers off, the other resets.
+#[test]
+fn a_bug_that_was_caught_is_not_called_a_panic() {
+    assert_eq!((Reason::Internal.name(), Reason::Panic.name()), ("internal", "panic"));
+}
+
 #[test]
 fn a_stage_is_found_by_its_name() {
     for stage in Stage::ALL {
