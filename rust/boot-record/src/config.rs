@@ -16,7 +16,7 @@
 //! | `cmdline-other` | `refuse`, `ignore`: what to do about other keys | `refuse` |
 //! | `measure` | `none`: this version does not measure, and says so | refused |
 //! | `on-failure` | `power-off` | `power-off` |
-//! | `dangerously-panic-at` | a stage, for the test of the panic path | never |
+//! | `dangerously-panic-at` | a stage from `discover` on, `unlock` excepted: panics there, for the test of the panic path | never |
 //!
 //! The file is as trusted as the kernel beside it; it is read strictly so that a slip of the pen is found when an image
 //! is built and not in the field.

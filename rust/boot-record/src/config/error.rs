@@ -87,7 +87,7 @@ impl Key {
             Self::CmdlineOther => "refuse or ignore",
             Self::Measure => "none, since this version does not measure",
             Self::OnFailure => "power-off",
-            Self::DangerouslyPanicAt => "the name of a stage",
+            Self::DangerouslyPanicAt => "discover, select, verify, measure, activate or hand-over",
         }
     }
 }

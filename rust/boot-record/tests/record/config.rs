@@ -157,7 +157,7 @@ fn a_key_for_the_second_time() {
         "init = /init",
         "cmdline-other = refuse",
         "on-failure = power-off",
-        "dangerously-panic-at = early",
+        "dangerously-panic-at = discover",
     ] {
         let name = key.split(' ').next().unwrap();
         let twice = format!("{key}\n{key}");
@@ -194,7 +194,7 @@ fn values_a_key_does_not_take() {
         (Key::CmdlineAllow, vec!["", "console=", "a=b", "\"a\"", "it's", "a\\b", "ä"]),
         (Key::CmdlineOther, vec!["", "allow", "Refuse"]),
         (Key::OnFailure, vec!["", "reboot", "shell"]),
-        (Key::DangerouslyPanicAt, vec!["", "handover", "Early", "never"]),
+        (Key::DangerouslyPanicAt, vec!["", "handover", "Verify", "never"]),
     ] {
         for value in values {
             let expected = format!("config: line 7: {key}: expected {}", key.expected());
@@ -240,6 +240,24 @@ fn a_watchdog_outlives_the_wait_for_a_disk() {
     let too_short = Err("config: watchdog is not longer than device-deadline".to_owned());
     assert_eq!(error_of("watchdog = 5s"), too_short);
     assert_eq!(error_of("watchdog = 60s\ndevice-deadline = 60s"), too_short);
+}
+
+/// A test image that asks for a panic which never comes would boot, and its test would test nothing.
+#[test]
+fn a_panic_is_asked_for_only_where_it_can_happen() {
+    for stage in Stage::ALL {
+        let line = format!("dangerously-panic-at = {stage}");
+        let never = matches!(stage, Stage::Early | Stage::Config | Stage::Modules | Stage::Unlock);
+        let expected = match never {
+            true => {
+                Err("config: line 7: dangerously-panic-at: expected discover, select, verify, measure, activate or \
+                         hand-over"
+                    .to_owned())
+            }
+            false => Ok(()),
+        };
+        assert_eq!(error_of(&line), expected, "{stage}");
+    }
 }
 
 #[test]
