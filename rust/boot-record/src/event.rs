@@ -4,44 +4,16 @@
 //! Names come from devices and images, so from strangers: a control character in one is printed as `?`, and a line
 //! stays a line.
 
-use crate::config::Source;
 use crate::reason::Reason;
-use crate::stage::Stage;
 use core::fmt::{self, Write};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A stage began.
-    StageStarted {
-        /// Which.
-        stage: Stage,
-    },
-    /// A disk that the configuration allows.
-    DeviceSeen {
-        /// Its name below `/dev`.
-        devname: &'a str,
-        /// Its path below `/sys`.
-        devpath: &'a str,
-    },
     /// The primary partition table of a disk is bad; its backup is used.
     BackupTable {
         /// The disk.
         device: &'a str,
-    },
-    /// A place where images are looked for.
-    SourceFound {
-        /// What it is.
-        source: Source,
-        /// The partition.
-        device: &'a str,
-    },
-    /// An image of the configured name.
-    CandidateFound {
-        /// Where: partition, or partition and file.
-        device: &'a str,
-        /// The version its name claims.
-        version: &'a str,
     },
     /// A disk or candidate will not be used; the boot goes on.
     Refused {
@@ -82,14 +54,8 @@ pub enum Event<'a> {
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::StageStarted { stage } => write!(f, "stage {stage}"),
-            Self::DeviceSeen { devname, devpath } => write!(f, "disk {} at {}", Plain(devname), Plain(devpath)),
             Self::BackupTable { device } => {
                 write!(f, "{}: the primary partition table is bad, using the backup", Plain(device))
-            }
-            Self::SourceFound { source, device } => write!(f, "source {source} on {}", Plain(device)),
-            Self::CandidateFound { device, version } => {
-                write!(f, "candidate {} version {}", Plain(device), Plain(version))
             }
             Self::Refused { device, reason, detail } => {
                 write!(f, "refused: {reason}: {}: {}", Plain(device), Plain(detail))
