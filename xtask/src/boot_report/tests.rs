@@ -98,6 +98,24 @@ fn a_device_whose_data_failed_is_corrupt() {
     );
 }
 
+/// Since they count what error correction repaired, kernels end the line with that, or with "-" where there is none.
+#[test]
+fn the_status_is_the_word_behind_the_target_whatever_follows_it() {
+    let with = |status: &str| {
+        let outcome =
+            outcome(|name, text| if name == "verity-status" { text.replace("verity V", status) } else { text });
+        check(&outcome, &expected()).map(|booted| booted.target).map_err(|failure| failure.to_string())
+    };
+    for good in ["verity V -", "verity V 0", "verity V 17"] {
+        assert!(with(good).is_ok(), "{good}");
+    }
+    for bad in ["verity C -", "verity - V", "linear V", "verity", "verity VV", "verity C V"] {
+        let expected =
+            format!("BOOT FAILED: corrupt: {HASH}-verity: the kernel's status is \"0 8 {bad}\", expected V");
+        assert_eq!(with(bad), Err(expected));
+    }
+}
+
 #[test]
 fn a_device_that_is_not_there_is_named() {
     let message = failure("verity-status", HASH, "gone");
