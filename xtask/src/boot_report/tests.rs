@@ -110,8 +110,7 @@ fn the_status_is_the_word_behind_the_target_whatever_follows_it() {
         assert!(with(good).is_ok(), "{good}");
     }
     for bad in ["verity C -", "verity - V", "linear V", "verity", "verity VV", "verity C V"] {
-        let expected =
-            format!("BOOT FAILED: corrupt: {HASH}-verity: the kernel's status is \"0 8 {bad}\", expected V");
+        let expected = format!("BOOT FAILED: corrupt: {HASH}-verity: the kernel's status is \"0 8 {bad}\", expected V");
         assert_eq!(with(bad), Err(expected));
     }
 }
