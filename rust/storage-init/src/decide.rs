@@ -148,7 +148,7 @@ impl State {
 
 /// An event that is no answer to what was asked: the loop is wrong. The boot ends as any failed boot does.
 fn out_of_turn(asked: &Action, event: &Event) -> Failure {
-    Failure::new(Reason::Panic, "decide", format_args!("{event:?} after {asked:?}"))
+    Failure::new(Reason::Internal, "decide", format_args!("{event:?} after {asked:?}"))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod sources;
 mod table;
 mod verify;
 
+use boot_formats::hex::Hex;
 use boot_record::boot_json::{BootRecord, SignerRecord};
 use boot_record::event::Event as Happened;
 use boot_record::reason::Reason;
@@ -260,10 +261,6 @@ impl Boot {
 fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> BootRecord {
     let device = &mounted.device;
     let facts = device.facts();
-    let mut sha256 = heapless::String::new();
-    for byte in facts.signer.sha256 {
-        let _ = sha256.push_str(&text::<2>(format_args!("{byte:02x}")));
-    }
     BootRecord {
         format: boot_record::boot_json::FORMAT,
         image_id: text(&settings.config.image_id),
@@ -273,7 +270,7 @@ fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> Boot
         slot: None,
         root_hash: text(facts.root_hash),
         signer: SignerRecord {
-            sha256,
+            sha256: text(Hex(&facts.signer.sha256)),
             common_name: text(&facts.signer.common_name),
             development: facts.signer.development,
         },
@@ -288,7 +285,7 @@ fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> Boot
 
 /// An action without what the one before it made. The types allow no other order; a wrong loop ends here.
 fn out_of_order() -> Failure {
-    Failure::new(Reason::Panic, "storage-init", "an action came out of order")
+    Failure::new(Reason::Internal, "storage-init", "an action came out of order")
 }
 
 /// A panic is a bug. It says where, and resets the machine; CONFIG_PANIC_TIMEOUT does if this does not.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use boot_formats::ddi::{self, Layout};
 use boot_formats::dps::Role;
+use boot_formats::hex::Hex;
 use boot_formats::range::ByteRange;
 use boot_formats::verity::{RootHash, Superblock};
 use boot_formats::{pkcs7, signature_json, verity};
@@ -216,12 +217,7 @@ impl Described {
         let root_hash = self.signature.root_hash;
         // Name and UUID as libcryptsetup makes them, so that systemd finds its own device in ours.
         let name: heapless::String<128> = text(format_args!("{root_hash}-verity"));
-        let mut uuid: heapless::String<128> = text("CRYPT-VERITY-");
-        for byte in self.superblock.uuid {
-            let digits: heapless::String<2> = text(format_args!("{byte:02x}"));
-            let _ = uuid.push_str(&digits);
-        }
-        let _ = uuid.push_str(&text::<128>(format_args!("-{name}")));
+        let uuid: heapless::String<128> = text(format_args!("CRYPT-VERITY-{}-{name}", Hex(&self.superblock.uuid)));
 
         let description =
             CString::new(format!("initoverlayfs:{root_hash}")).map_err(|error| blame.failure(Reason::Io, error))?;
@@ -274,6 +270,8 @@ impl core::fmt::Display for DataError {
 fn signer(signature: &signature_json::Signature, anchors: &[Anchor], blame: &Blame<'_>) -> Result<Signer, Failure> {
     let signer =
         pkcs7::sole_signer(&signature.pkcs7).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
+    // A kernel takes weaker digests where it has them; nothing we build needs one.
+    signer.require_sha256_rsa().map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
     let certificate = anchors
         .iter()
         .filter_map(Anchor::certificate)

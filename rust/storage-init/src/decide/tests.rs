@@ -164,6 +164,6 @@ fn an_event_out_of_turn_stops_the_boot_instead_of_skipping_a_check() {
     for wrong in [UNEXTENDED, Event::Mounted, Event::DiskFound, Event::Configured] {
         let actions = play_configured(&[verifying.as_slice(), std::slice::from_ref(&wrong)].concat());
         let Some(Action::Stop(failure)) = actions.last() else { panic!("{wrong:?}: {actions:?}") };
-        assert_eq!(failure.reason, Reason::Panic, "{wrong:?}");
+        assert_eq!(failure.reason, Reason::Internal, "{wrong:?}");
     }
 }

@@ -168,3 +168,13 @@ fn a_tree_of_small_blocks_is_refused() {
     let bytes = edited(layout().verity, |partition| partition[64..68].copy_from_slice(&512_u32.to_le_bytes()));
     assert_eq!(refusal(&bytes).0, Reason::VeritySuperblock);
 }
+
+#[test]
+fn a_fingerprint_of_another_certificate_is_refused() {
+    let (described, signer) = describe_bytes(SIGNED).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let claimed = Hex(&signer.sha256).to_string();
+    let other = format!("{}{}", if claimed.starts_with('0') { '1' } else { '0' }, &claimed[1..]);
+    let bytes = edited(described.layout.signature, |partition| replace(partition, &claimed, &other));
+    let expected = (Reason::SignerUnknown, "certificateFingerprint is of another certificate".to_owned());
+    assert_eq!(refusal(&bytes), expected);
+}
