@@ -35,7 +35,7 @@ struct Contender<'a> {
 pub fn run(cache: &Cache) -> Result<bool> {
     let tools = Tools::ensure(cache)?;
     let keys = keys::development(cache, &tools)?;
-    let ddi = DdiProgram::build(cache)?;
+    let ddi = DdiProgram::build()?;
     let folder = cache.run_dir("bench")?;
     let folder = folder.path();
     let tar = folder.join("tree.tar");

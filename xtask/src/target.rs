@@ -3,7 +3,8 @@
 //!
 //! rustc, cargo and the library's source are one version, out of the tools root, so that the host's toolchain does not
 //! matter. The host's cargo fetches the crates, with the host's own settings (registries, proxies, certificates); the
-//! build has no network. Standard library and crates are built once for all checkouts, in the cache.
+//! build has no network. Each checkout has a folder of its own in the cache: cargo knows a package by its path below the
+//! workspace, so that two checkouts in one folder would take each other's libraries for their own.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use crate::cache::{Cache, Key};
 use crate::plan::Cost;
 use crate::progress;
+use crate::repository;
 use crate::tools::Tools;
 
 const KIND: &str = "target";
@@ -66,9 +68,11 @@ pub fn build(
     let library = tools.on_host(LIBRARY).canonicalize().context("the tools root has no library source")?;
     fetch(&library.join("Cargo.toml"), &[("RUSTC_BOOTSTRAP", "1")], &log)?;
 
-    // Cargo's own lock is not enough: the result is copied out of a folder that all checkouts build in.
+    // Cargo's own lock is not enough: another checkout's run removes this folder.
     let _lock = cache.lock(KIND)?;
-    let key = Key::new(RECIPE).bytes("library", library.as_os_str().as_encoded_bytes());
+    let key = Key::new(RECIPE)
+        .bytes("library", library.as_os_str().as_encoded_bytes())
+        .bytes("checkout", repository::root().as_os_str().as_encoded_bytes());
     let folder = cache.work_dir(KIND, &key)?;
     let crates: Vec<PathBuf> =
         OF_CARGO_HOME.iter().map(|name| cargo_home.join(name)).filter(|path| path.exists()).collect();

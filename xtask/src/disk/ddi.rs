@@ -7,7 +7,6 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::cache::Cache;
 use crate::keys::Keys;
 use crate::repository;
 use crate::target::host_cargo;
@@ -31,8 +30,8 @@ impl DdiProgram {
     ///
     /// # Errors
     /// cargo fails; the error holds what it said.
-    pub fn build(cache: &Cache) -> Result<Self> {
-        let folder = cache.root().join("work").join("ddi-host");
+    pub fn build() -> Result<Self> {
+        let folder = repository::root().join("rust/target");
         let output = host_cargo()
             .args(["build", "--release", "--locked", "--package", "ddi", "--manifest-path"])
             .arg(repository::root().join("rust/Cargo.toml"))

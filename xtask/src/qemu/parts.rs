@@ -44,7 +44,7 @@ impl Parts {
         let kernel = kernel::ensure(cache, &tools, &development.certificate_pem)?;
         let workspace = repository::root().join("rust");
         let storage_init = target::build(cache, &tools, &workspace, "storage-init", "storage-init", &[])?;
-        let ddi = DdiProgram::build(cache)?;
+        let ddi = DdiProgram::build()?;
         Ok(Self { tools, kernel, storage_init, ddi, development })
     }
 
