@@ -13,6 +13,7 @@ use anyhow::Result;
 use boot_record::reason::Reason;
 
 use crate::disk::Disk;
+use crate::keys::Keys;
 use crate::tools::Tools;
 use crate::userspace::{Identity, Tree};
 
@@ -23,7 +24,7 @@ pub enum Tamper {
     Unsigned,
     /// The DDI is signed by a key that nobody trusts
     OtherKey,
-    /// As other-key, and that key's certificate has issuer and serial number of the trusted one
+    /// As other-key, with issuer, serial number and fingerprint said to be those of the trusted certificate
     OtherKeySameName,
     /// One bit of the signature is flipped
     SignatureBit,
@@ -81,12 +82,13 @@ impl Tamper {
         }
     }
 
-    /// What to change in the finished image.
+    /// What to change in the finished image; `trusted` are the keys that the kernel trusts.
     ///
     /// # Errors
     /// The image is not a DDI, or cannot be written.
-    pub fn apply_to_image(self, tools: &Tools, path: &Path) -> Result<()> {
+    pub fn apply_to_image(self, tools: &Tools, path: &Path, trusted: &Keys) -> Result<()> {
         match self {
+            Self::OtherKeySameName => image::claim_fingerprint(path, &trusted.certificate_der),
             Self::Unsigned => image::remove_signature(tools, path),
             Self::SignatureBit => image::flip_signature_bit(path),
             Self::JsonRootHashBit => image::flip_json_root_hash_bit(path),

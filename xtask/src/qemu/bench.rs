@@ -121,7 +121,8 @@ impl Bench {
         let output = folder.join(format!("{}.raw", name(small.version)));
         let ddi = self.parts.ddi.image(&self.parts.tools, &tree, &keys, &output)?;
         if let Some(tamper) = small.tamper {
-            tamper.apply_to_image(&self.parts.tools, &ddi.image)?;
+            let trusted = self.parts.keys(&self.cache, Signer::Development)?;
+            tamper.apply_to_image(&self.parts.tools, &ddi.image, &trusted)?;
         }
         Ok(ddi)
     }

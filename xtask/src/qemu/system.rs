@@ -79,7 +79,7 @@ impl System {
         let keys = parts.keys(cache, self.tamper.map_or(Signer::Development, Tamper::signer))?;
         let ddi = parts.ddi.image(&parts.tools, &tree, &keys, output)?;
         if let Some(tamper) = self.tamper {
-            tamper.apply_to_image(&parts.tools, &ddi.image)?;
+            tamper.apply_to_image(&parts.tools, &ddi.image, &parts.keys(cache, Signer::Development)?)?;
         }
         Ok(ddi)
     }

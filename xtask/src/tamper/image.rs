@@ -13,6 +13,7 @@ use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Geometry, Which};
 use boot_formats::range::ByteRange;
 use boot_formats::verity;
+use sha2::{Digest, Sha256};
 
 use crate::tools::Tools;
 use crate::userspace::late_contents;
@@ -58,6 +59,13 @@ pub fn flip_json_root_hash_bit(path: &Path) -> Result<()> {
         let digit = u8::from_str_radix(last, 16).context("the root hash is not hexadecimal")?;
         Ok(json.replace(value, &format!("{start}{:x}", digit ^ 1)))
     })
+}
+
+/// Has the JSON name another certificate as the signer's.
+pub fn claim_fingerprint(path: &Path, certificate_der: &Path) -> Result<()> {
+    let der = std::fs::read(certificate_der).with_context(|| format!("cannot read {}", certificate_der.display()))?;
+    let claimed = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    edit_json(path, |json| Ok(json.replace(member(json, "certificateFingerprint")?, &claimed)))
 }
 
 /// Flips a bit in the first block of the tree, the one whose digest is the root hash.
