@@ -15,6 +15,8 @@ use crate::progress::{self, Step};
 
 /// The release whose packages are used, and its backports: QEMU 11 and rustc 1.96 come from there.
 pub const SUITES: [&str; 2] = ["trixie", "trixie-backports"];
+/// The release after it, still in testing: what the real root of a boot test comes from, for its systemd.
+pub const NEXT: [&str; 1] = ["forky"];
 /// Debian's own keyring, for a source that names none. The one of bookworm and later verifies trixie.
 const ARCHIVE_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Settings of the host's apt that say how a mirror is reached, by their beginning.
@@ -69,20 +71,20 @@ impl Mirror {
         Ok(Self { uri: source.uri, keyring, apt_options: forwarded_options()? })
     }
 
-    /// Unpacks packages and their dependencies of [`SUITES`] into one tar stream on standard output.
-    pub fn tar_command(&self, architectures: &[&str], packages: &[&str]) -> Command {
+    /// Unpacks packages and their dependencies of `suites`, the newest last, into one tar stream on standard output.
+    pub fn tar_command(&self, suites: &[&str], architectures: &[&str], packages: &[&str]) -> Command {
         let mut command = Command::new("mmdebstrap");
         let mode = if is_root() { "--mode=root" } else { "--mode=unshare" };
         command.env("TMPDIR", SCRATCH).args([mode, "--variant=extract", "--format=tar"]);
         command.arg(format!("--architectures={}", architectures.join(",")));
         command.arg(format!("--include={}", packages.join(",")));
-        // The newest of the suites: apt prefers backports only when told to.
-        command.arg(format!("--aptopt=APT::Default-Release \"{}\"", SUITES[1]));
+        // apt prefers backports only when told to.
+        command.args(suites.last().map(|suite| format!("--aptopt=APT::Default-Release \"{suite}\"")));
         for option in &self.apt_options {
             command.arg(format!("--aptopt={option}"));
         }
-        command.args([SUITES[0], "-"]);
-        for suite in SUITES {
+        command.args(suites.first()).arg("-");
+        for suite in suites {
             command.arg(format!("deb [signed-by={}] {} {suite} main", self.keyring.display(), self.uri));
         }
         command
@@ -102,7 +104,7 @@ impl Mirror {
     ) -> Result<()> {
         let step = Step::start(title, 0);
         let mut download = self
-            .tar_command(architectures, packages)
+            .tar_command(&SUITES, architectures, packages)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(progress::append(log)?)

@@ -110,6 +110,7 @@ fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     let cache = Cache::open()?;
     let mut missing = missing(&cache)?;
     missing.extend(layer::cost(&cache));
+    missing.extend(userspace::test_cost(&cache));
     println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));
     let tools = Tools::ensure(&cache)?;
     let tally = suite::run(&cache, &tools, tier);

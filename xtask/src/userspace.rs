@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use crate::cache::{Cache, Key};
-use crate::debian::{Mirror, SUITES};
+use crate::debian::{Mirror, NEXT, SUITES};
 use crate::plan::Cost;
 use crate::{progress, repository};
 
@@ -95,6 +95,27 @@ const LATE_SIZE: usize = 65536;
 /// What the first run costs, measured with the packages above.
 const COST: Cost = Cost { what: "user space", disk_mib: 280, download_mib: 85, seconds: 15 };
 
+/// As [`COST`], for [`Release::Next`].
+const COST_NEXT: Cost = Cost { what: "user space of the next Debian", disk_mib: 125, download_mib: 35, seconds: 9 };
+
+/// The Debian of the real root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The one of everything else.
+    Stable,
+    /// The one after it, with its newer systemd.
+    Next,
+}
+
+impl Release {
+    const fn suites(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Stable => ("debian-root", &SUITES),
+            Self::Next => ("debian-root-next", &NEXT),
+        }
+    }
+}
+
 /// What the os-release inside a DDI says it is.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -127,12 +148,17 @@ pub fn cost(cache: &Cache) -> Option<Cost> {
     (!cache.has_any("debian-ddi") || !cache.has_any("debian-root")).then_some(COST)
 }
 
+/// What the first run of the boot tests costs on top.
+pub fn test_cost(cache: &Cache) -> Option<Cost> {
+    (!cache.has_any(Release::Next.suites().0)).then_some(COST_NEXT)
+}
+
 /// The DDI's tree: systemd as an initrd (that is what /etc/initrd-release tells it), which goes on to the real root.
 ///
 /// # Errors
 /// The packages cannot be had, or the checkout's files cannot be read.
 pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
-    let mut tree = debian_tree(cache, "debian-ddi", &DDI_PACKAGES)?;
+    let mut tree = debian_tree(cache, "debian-ddi", &SUITES, &DDI_PACKAGES)?;
     overlay(&mut tree, &["common", "ddi"])?;
     identity.put_into(&mut tree);
     tree.link("etc/initrd-release", "../usr/lib/os-release");
@@ -145,8 +171,9 @@ pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
 ///
 /// # Errors
 /// As [`ddi`].
-pub fn root(cache: &Cache) -> Result<Tree> {
-    let mut tree = debian_tree(cache, "debian-root", &ROOT_PACKAGES)?;
+pub fn root(cache: &Cache, release: Release) -> Result<Tree> {
+    let (kind, suites) = release.suites();
+    let mut tree = debian_tree(cache, kind, suites, &ROOT_PACKAGES)?;
     overlay(&mut tree, &["common", "root"])?;
     Ok(tree)
 }
@@ -156,7 +183,7 @@ pub fn root(cache: &Cache) -> Result<Tree> {
 /// # Errors
 /// As [`ddi`], or `probe` cannot be read.
 pub fn small_ddi(cache: &Cache, probe: &Path) -> Result<Tree> {
-    let mut tree = debian_tree(cache, "debian-probe", &PROBE_PACKAGES)?;
+    let mut tree = debian_tree(cache, "debian-probe", &SUITES, &PROBE_PACKAGES)?;
     tree.remove("usr/share");
     let init = std::fs::read(probe).with_context(|| format!("cannot read {}", probe.display()))?;
     tree.file("usr/sbin/init", 0o755, init);
@@ -179,10 +206,10 @@ fn overlay(tree: &mut Tree, folders: &[&str]) -> Result<()> {
 }
 
 /// The packages' files with the links and mount points that every tree needs, and without what none does.
-fn debian_tree(cache: &Cache, kind: &str, packages: &[&str]) -> Result<Tree> {
+fn debian_tree(cache: &Cache, kind: &str, suites: &[&str], packages: &[&str]) -> Result<Tree> {
     let key =
-        Key::new(RECIPE).bytes("suites", SUITES.join(" ").as_bytes()).bytes("packages", packages.join(" ").as_bytes());
-    let entry = cache.entry(kind, &key, |folder| download(cache, kind, packages, &folder.join("tree.tar")))?;
+        Key::new(RECIPE).bytes("suites", suites.join(" ").as_bytes()).bytes("packages", packages.join(" ").as_bytes());
+    let entry = cache.entry(kind, &key, |folder| download(cache, kind, suites, packages, &folder.join("tree.tar")))?;
     let mut tree = Tree::read_tar(&entry.join("tree.tar"))?;
     for path in REMOVED {
         tree.remove(path);
@@ -201,11 +228,11 @@ fn debian_tree(cache: &Cache, kind: &str, packages: &[&str]) -> Result<Tree> {
     Ok(tree)
 }
 
-fn download(cache: &Cache, kind: &str, packages: &[&str], output: &Path) -> Result<()> {
+fn download(cache: &Cache, kind: &str, suites: &[&str], packages: &[&str], output: &Path) -> Result<()> {
     let log = cache.log(kind)?;
     let file = std::fs::File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
     let child = Mirror::of_host()?
-        .tar_command(&["arm64"], packages)
+        .tar_command(suites, &["arm64"], packages)
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(progress::append(&log)?)

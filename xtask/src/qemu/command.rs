@@ -14,6 +14,7 @@ use crate::boot_report::{self, CONSOLE_PREFIX, Expected};
 use crate::cache::Cache;
 use crate::progress::Step;
 use crate::tamper::Tamper;
+use crate::userspace::Release;
 
 /// Options of the command.
 #[derive(Clone, Debug, clap::Args)]
@@ -67,6 +68,7 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
             From::Partition => Source::Partition,
         },
         overlay: options.overlay == Switch::On,
+        root: Release::Stable,
         tamper: options.tamper,
     };
     let expected = system.prepare(cache, &parts, &folder)?;

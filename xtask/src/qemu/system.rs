@@ -13,7 +13,7 @@ use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
 use crate::disk::{Candidate, Ddi, Disk, write_root};
 use crate::tamper::{Signer, Tamper};
-use crate::userspace::{self, Identity};
+use crate::userspace::{self, Identity, Release};
 
 /// Version of the image.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,6 +33,8 @@ pub struct System {
     pub source: Source,
     /// True: with a writable layer.
     pub overlay: bool,
+    /// The Debian of the real root; the DDI's is [`Release::Stable`].
+    pub root: Release,
     /// How it is spoilt.
     pub tamper: Option<Tamper>,
 }
@@ -49,7 +51,7 @@ impl System {
         let ddi = self.ddi(cache, parts, &folder.join(format!("{name}.raw")))?;
 
         let root = folder.join("root.ext4");
-        write_root(&parts.tools, &userspace::root(cache)?, &root, ROOT_SIZE)?;
+        write_root(&parts.tools, &userspace::root(cache, self.root)?, &root, ROOT_SIZE)?;
         let candidate = Candidate { name, image: ddi.image };
         let (esp, partitions) = match self.source {
             Source::EspFile => (vec![candidate], Vec::new()),
