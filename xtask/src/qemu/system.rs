@@ -53,11 +53,13 @@ impl System {
         let root = folder.join("root.ext4");
         write_root(&parts.tools, &userspace::root(cache, self.root)?, &root, ROOT_SIZE)?;
         let candidate = Candidate { name, image: ddi.image };
-        let (esp, partitions) = match self.source {
-            Source::EspFile => (vec![candidate], Vec::new()),
-            Source::Partition => (Vec::new(), vec![candidate]),
+        // Both are there, and the configuration says which is looked for.
+        let mut disk = Disk {
+            esp: Some(vec![candidate.clone()]),
+            partitions: vec![candidate],
+            root: Some(root.clone()),
+            ..Disk::default()
         };
-        let mut disk = Disk { esp: Some(esp), partitions, root: Some(root.clone()), ..Disk::default() };
         if let Some(tamper) = self.tamper {
             tamper.apply_to_disk(&mut disk);
         }
