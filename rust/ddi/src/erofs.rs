@@ -112,7 +112,21 @@ impl Image {
     }
 }
 
-fn check_superblock(path: &Path, block: &[u8; SALTED_BYTES], size: u64) -> Result<(), Error> {
+/// Bytes of the file system in a partition of `size` bytes, by its superblock in the partition's first block. Offsets
+/// in errors count from the start of the partition.
+///
+/// # Errors
+/// As for [`Image::open`], never [`Error::File`].
+pub fn size_in_partition(image: &Path, first_block: &[u8], size: u64) -> Result<u64, Error> {
+    let path = PathBuf::from(format!("root partition of {}", image.display()));
+    match first_block.first_chunk() {
+        Some(block) => check_superblock(&path, block, size),
+        None => Err(Error::Size { path, size }),
+    }
+}
+
+/// Checks a superblock and gives the bytes of the file system it counts, at most `size`.
+fn check_superblock(path: &Path, block: &[u8; SALTED_BYTES], size: u64) -> Result<u64, Error> {
     let path = || path.to_owned();
     let magic = u32::from_le_bytes(field::<MAGIC_AT, _>(block));
     if magic != MAGIC {
@@ -134,10 +148,10 @@ fn check_superblock(path: &Path, block: &[u8; SALTED_BYTES], size: u64) -> Resul
     };
     let blocks = high << 32 | low;
     let needed = u128::from(blocks) << BLOCK_BITS;
-    if needed > u128::from(size) {
-        return Err(Error::Truncated { path: path(), blocks, needed, size });
+    match u64::try_from(needed) {
+        Ok(bytes) if bytes <= size => Ok(bytes),
+        _ => Err(Error::Truncated { path: path(), blocks, needed, size }),
     }
-    Ok(())
 }
 
 /// `N` bytes of the first block, from byte `AT` on.

@@ -27,10 +27,11 @@ use crate::salt::Salt;
 
 /// Bytes of a data block and of a hash block.
 pub const BLOCK_SIZE: usize = 4096;
-const DIGEST_SIZE: usize = 32;
+/// Bytes of a digest.
+pub(crate) const DIGEST_SIZE: usize = 32;
 const DIGESTS_PER_BLOCK: usize = BLOCK_SIZE / DIGEST_SIZE;
 /// Bytes of data under one leaf block: what a worker takes at a time.
-const CHUNK: usize = DIGESTS_PER_BLOCK * BLOCK_SIZE;
+pub(crate) const CHUNK: usize = DIGESTS_PER_BLOCK * BLOCK_SIZE;
 
 /// Why there is no tree.
 #[derive(Debug, thiserror::Error)]
@@ -137,15 +138,15 @@ fn level_blocks(data_blocks: u64) -> Result<Vec<usize>, Error> {
 }
 
 /// SHA-256 that has already eaten the salt.
-struct Hasher(Sha256);
+pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
-    fn new(salt: &[u8]) -> Self {
+    pub(crate) fn new(salt: &[u8]) -> Self {
         Self(Sha256::new_with_prefix(salt))
     }
 
     /// Digests of the blocks of `data`, one after the other.
-    fn hash_blocks(&self, data: &[u8], digests: &mut [u8]) {
+    pub(crate) fn hash_blocks(&self, data: &[u8], digests: &mut [u8]) {
         for (block, digest) in data.chunks_exact(BLOCK_SIZE).zip(digests.chunks_exact_mut(DIGEST_SIZE)) {
             digest.copy_from_slice(&self.0.clone().chain_update(block).finalize());
         }
