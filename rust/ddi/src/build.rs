@@ -162,6 +162,7 @@ struct Draft {
 impl Draft {
     /// The file that mkfs.erofs made becomes the image: its contents are shifted, and no byte of it is copied.
     fn around(root: Image, plan: Plan, salt: &Salt) -> Result<(Self, Tree), Error> {
+        shift::begin_writing(&root.file);
         let tree = verity_tree::hash(&root, None, salt, &Bytes::new("hash", root.size))?;
         let Image { path, .. } = root;
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(FileError::on(&path, Action::Open))?;
