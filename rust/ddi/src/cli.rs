@@ -10,7 +10,7 @@ use crate::identity::Identity;
 use crate::mkfs::{self, Compression, Files};
 use crate::salt::Salt;
 
-/// Makes signed images for initoverlayfs.
+/// Makes and checks signed images for initoverlayfs.
 ///
 /// An image is a UAPI Discoverable Disk Image for arm64: a GPT with an erofs root file system, its dm-verity hash tree
 /// and a signature of the tree's root hash.
@@ -27,7 +27,69 @@ pub struct Cli {
 pub enum Command {
     /// Build a signed image from a directory, a tar archive or a finished erofs image
     #[command(long_about = BUILD_LONG, after_long_help = BUILD_EXAMPLES)]
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
+
+    /// Say what an image says of itself: partitions, root hash, signer, hash tree
+    #[command(long_about = INSPECT_LONG)]
+    Inspect(InspectArgs),
+
+    /// Check signature, root hash and every block of an image as the boot does
+    #[command(long_about = VERIFY_LONG, after_long_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+}
+
+const INSPECT_LONG: &str = "\
+Say what an image says of itself: partitions, root hash, signer, hash tree, size of the file system.
+
+Nothing of it is checked, `ddi verify` does that. Reads a few kilobytes; does not look at files in the image, so not at \
+its os-release. What the boot stage could not read is refused in its words.
+
+Exit status: 0 it is said, 1 there is no such image, or a part of it cannot be read, 2 the command line is wrong.";
+
+const VERIFY_LONG: &str = "\
+Check signature, root hash and every block of an image as the boot does.
+
+Says for each check whether the boot would accept it, or its reason to refuse and the first bad block, and goes on with \
+what can still be checked. The reason that counts is the first. Does not look at files in the image, so not at its \
+os-release, nor at certificates' dates: a certificate is a pin.";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  An image, as a device that has both certificates would see it:
+    ddi verify example_1.2.raw --cert release.pem --cert ~/keys/dev.pem
+
+  A partition that holds an image, for a script:
+    ddi verify /dev/disk/by-partlabel/example_1.2 --cert release.pem --json | jq -r .reason
+
+Exit status: 0 the image is valid, 1 it would be refused or there is no verdict (then stderr says why), 2 the command \
+line is wrong, 130 interrupted.";
+
+/// Options of `ddi inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The image: a file, or a block device
+    #[arg(value_name = "FILE")]
+    pub image: PathBuf,
+
+    /// Facts as JSON on stdout, instead of lines for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `ddi verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The image: a file, or a block device
+    #[arg(value_name = "FILE")]
+    pub image: PathBuf,
+
+    /// A certificate that is trusted: PEM, for an RSA key. May be given several times
+    #[arg(long = "cert", value_name = "FILE", required = true)]
+    pub certificates: Vec<PathBuf>,
+
+    /// The verdict as JSON on stdout, instead of lines for people
+    #[arg(long)]
+    pub json: bool,
 }
 
 const BUILD_LONG: &str = "\

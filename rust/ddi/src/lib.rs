@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `ddi`: makes signed Discoverable Disk Images on the host.
+//! `ddi`: makes signed Discoverable Disk Images on the host, and says what is in one and whether it would boot.
 //!
 //! What it promises:
 //! * The same input gives the same bytes; nothing is drawn at random that shows in the image.
@@ -16,6 +16,7 @@
 //! The library is the program's; it is public for tests and promises no stable interface.
 
 pub mod algorithm;
+pub mod block_check;
 pub mod build;
 pub mod certificate;
 pub mod cli;
@@ -24,15 +25,21 @@ pub mod erofs;
 pub mod file_error;
 pub mod identity;
 pub mod image;
+pub mod inspect;
 pub mod key;
 pub mod mkfs;
+pub mod opened;
 pub mod output;
 pub mod pem;
+pub mod printable;
 pub mod progress;
 pub mod read_back;
 pub mod report;
 pub mod salt;
 pub mod shift;
 pub mod signature;
+pub mod signer_facts;
 pub mod tar_check;
+pub mod verdict;
+pub mod verify;
 pub mod verity_tree;

@@ -5,26 +5,33 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ddi::build;
-use ddi::cli::{BuildArgs, Cli, Command};
-use ddi::output;
+use ddi::cli::{BuildArgs, Cli, Command, InspectArgs, VerifyArgs};
+use ddi::{build, inspect, output, verify};
 
 /// Why the program ends with status 1.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
     Build(#[from] build::Error),
+    #[error(transparent)]
+    Inspect(#[from] inspect::Error),
+    #[error(transparent)]
+    Verify(#[from] verify::Error),
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),
     #[error("the image is built, but its facts cannot be put as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    BuiltJson(serde_json::Error),
     #[error("the image is built, but its facts cannot be printed: {0}")]
+    BuiltPrint(std::io::Error),
+    #[error("what was found cannot be put as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("what was found cannot be printed: {0}")]
     Print(#[from] std::io::Error),
 }
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("ddi: {error}");
             ExitCode::FAILURE
@@ -32,19 +39,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Error> {
+fn run(cli: Cli) -> Result<ExitCode, Error> {
     output::remove_on_signals()?;
     match cli.command {
-        Command::Build(arguments) => run_build(arguments),
+        Command::Build(arguments) => run_build(*arguments),
+        Command::Inspect(arguments) => run_inspect(&arguments),
+        Command::Verify(arguments) => run_verify(&arguments),
     }
 }
 
-fn run_build(arguments: BuildArgs) -> Result<(), Error> {
+fn run_build(arguments: BuildArgs) -> Result<ExitCode, Error> {
     let json = arguments.wants_json();
     let report = build::build(&arguments.into_request())?;
     let facts = match json {
-        true => report.to_json()?,
+        true => report.to_json().map_err(Error::BuiltJson)?,
         false => report.to_string(),
     };
-    Ok(writeln!(std::io::stdout(), "{facts}")?)
+    writeln!(std::io::stdout(), "{facts}").map_err(Error::BuiltPrint)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_inspect(arguments: &InspectArgs) -> Result<ExitCode, Error> {
+    let inspection = inspect::inspect(&arguments.image)?;
+    let facts = match arguments.json {
+        true => inspection.to_json()?,
+        false => inspection.to_string(),
+    };
+    writeln!(std::io::stdout(), "{facts}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_verify(arguments: &VerifyArgs) -> Result<ExitCode, Error> {
+    let verdict = verify::verify(&arguments.image, &arguments.certificates)?;
+    let text = match arguments.json {
+        true => verdict.to_json()?,
+        false => verdict.to_string(),
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(match verdict.valid {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a person at a terminal sees while the image is built. Without a terminal on stderr nothing is printed.
+//! What a person at a terminal sees while an image is built or verified. Without a terminal on stderr nothing is printed.
 
 use std::time::Duration;
 

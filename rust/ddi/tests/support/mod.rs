@@ -97,6 +97,13 @@ pub fn pair() -> &'static Pair {
     })
 }
 
+/// `ddi` with other arguments than `build`'s.
+pub fn ddi<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ddi"));
+    command.args(arguments);
+    command
+}
+
 /// `ddi build` with the test tools in `PATH` and nothing in the environment that changes the result.
 pub fn ddi_build<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddi"));
