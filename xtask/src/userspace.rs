@@ -159,7 +159,7 @@ pub fn test_cost(cache: &Cache) -> Option<Cost> {
 /// The packages cannot be had, or the checkout's files cannot be read.
 pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
     let mut tree = debian_tree(cache, "debian-ddi", &SUITES, &DDI_PACKAGES)?;
-    overlay(&mut tree, &["common", "ddi"])?;
+    overlay(&mut tree, &["base", "ddi"])?;
     identity.put_into(&mut tree);
     tree.link("etc/initrd-release", "../usr/lib/os-release");
     tree.folder("sysroot", 0o755);
@@ -174,7 +174,7 @@ pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
 pub fn root(cache: &Cache, release: Release) -> Result<Tree> {
     let (kind, suites) = release.suites();
     let mut tree = debian_tree(cache, kind, suites, &ROOT_PACKAGES)?;
-    overlay(&mut tree, &["common", "root"])?;
+    overlay(&mut tree, &["base", "root"])?;
     Ok(tree)
 }
 
