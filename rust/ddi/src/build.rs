@@ -8,6 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use boot_formats::range::ByteRange;
 use boot_formats::verity::RootHash;
@@ -138,13 +139,20 @@ fn file_system(source: &Source, output: &Output) -> Result<(Image, Identity), Er
     let Source::Files { files, options, identity } = source else {
         return Ok((Image::open(source.path())?, Identity::default()));
     };
-    let identity = match files {
-        Files::Tree { path, .. } => identity::read(path, identity)?,
-        Files::Tar { path } => {
-            tar_check::check(path)?;
-            Identity::default()
+    let look = || -> Result<Identity, Error> {
+        match files {
+            Files::Tree { path, .. } => Ok(identity::read(path, identity)?),
+            Files::Tar { path } => tar_check::check(path).map(|()| Identity::default()).map_err(Error::from),
         }
     };
+    // Asking mkfs.erofs for its version takes as long as looking through the input: both at once.
+    let (version, identity) = thread::scope(|scope| {
+        let version = scope.spawn(|| mkfs::require_version(&options.program));
+        let identity = look();
+        (version.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), identity)
+    });
+    let identity = identity?;
+    version?;
     let path = output.work_file("root.erofs");
     let waiting = Waiting::new("mkfs.erofs");
     mkfs::make(files, options, &path)?;

@@ -83,12 +83,11 @@ pub enum Error {
     Failed { program: PathBuf, input: PathBuf, status: ExitStatus, stderr: String },
 }
 
-/// Makes the file system in the new file `image`.
+/// Makes the file system in the new file `image`, after [`require_version`].
 ///
 /// # Errors
 /// See [`Error`]. The caller removes what a failed run leaves.
 pub fn make(files: &Files, options: &Options, image: &Path) -> Result<(), Error> {
-    require_version(&options.program)?;
     let input = match files {
         Files::Tree { path, .. } | Files::Tar { path } => path,
     };
@@ -137,7 +136,11 @@ fn not_an_option(path: &Path) -> OsString {
     }
 }
 
-fn require_version(program: &Path) -> Result<(), Error> {
+/// Whether the program is an mkfs.erofs that is new enough.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Spawn`], [`Error::NotMkfs`], [`Error::TooOld`].
+pub fn require_version(program: &Path) -> Result<(), Error> {
     let output = run(program, &["-V".into()])?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().next().unwrap_or_default();
