@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Test> {
         test("unsigned_newest_falls_back_to_older", |bench, folder| {
             falls_back(bench, folder, Source::Partition, Tamper::Unsigned)
         }),
+        test("corrupt_slot_falls_back_to_its_equal", equal_slots),
         test("two_bad_images_end_with_the_reason_of_the_newest", two_bad),
     ]
 }
@@ -47,6 +48,25 @@ fn falls_back(bench: &Bench, folder: &Path, source: Source, tamper: Tamper) -> R
     let booted = assert_boot_chain(&outcome, &expected(OLD, &old, source, false))?;
     let refused: Vec<Reason> = booted.record.refused.iter().map(|refusal| refusal.reason).collect();
     ensure!(Some(refused.as_slice()) == tamper.expected().as_ref().map(std::slice::from_ref), "refused: {refused:?}");
+    Ok(())
+}
+
+/// Both slots as the factory wrote them: the same image twice, and the first has gone bad.
+fn equal_slots(bench: &Bench, folder: &Path) -> Result<()> {
+    let first = folder.join("first");
+    std::fs::create_dir(&first)?;
+    let bad = bench.small_ddi(&first, &Small { version: NEW, tamper: Some(Tamper::Tree), ..Small::default() })?;
+    let good = bench.small_ddi(folder, &Small { version: NEW, ..Small::default() })?;
+    ensure!(bad.root_hash == good.root_hash, "the two were to be one image");
+    let disk = bench::disk(Source::Partition, &[(NEW, &bad), (NEW, &good)]);
+    let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
+    let booted = assert_boot_chain(&outcome, &expected(NEW, &good, Source::Partition, false))?;
+    let refused: Vec<&str> = booted.record.refused.iter().map(|refusal| refusal.device.as_str()).collect();
+    ensure!(
+        refused == ["vda1"] && booted.record.device == "vda2",
+        "booted {}, refused {refused:?}",
+        booted.record.device
+    );
     Ok(())
 }
 
