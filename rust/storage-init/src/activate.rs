@@ -18,8 +18,6 @@ use crate::failure::Failure;
 use crate::measure::Measured;
 use crate::verify::{Facts, Parent};
 
-/// Most bytes of os-release; the parser's own cap.
-const OS_RELEASE_BYTES: usize = 64 * 1024;
 /// By this file systemd knows that it runs from an initrd (os-release(5)).
 const INITRD_RELEASE: &str = "etc/initrd-release";
 /// Where the layers of an overlay hang while it is made.
@@ -147,7 +145,7 @@ impl Identity {
         for path in ["etc/os-release", "usr/lib/os-release"] {
             match root.open(path) {
                 Ok(fd) => {
-                    let text = read_all(fd, OS_RELEASE_BYTES).map_err(|errno| device.read_failure(path, errno))?;
+                    let text = read_all(fd, os_release::MAX_FILE).map_err(|errno| device.read_failure(path, errno))?;
                     let parsed = os_release::parse(&text)
                         .map_err(|error| device.failure(Reason::NotABootImage, format_args!("{path}: {error}")))?;
                     found = Some(parsed);

@@ -17,14 +17,10 @@ use crate::failure::Failure;
 pub const CONFIG: &str = "/etc/initoverlayfs.conf";
 /// The folder of the certificates that the configuration names.
 pub const CERTIFICATES: &str = "/etc/initoverlayfs";
-/// Most bytes of a configuration; the parser refuses more by name.
-const CONFIG_BYTES: usize = 16 * 1024;
 /// Most bytes of a certificate: one of RSA-4096 has about 1400.
 const CERTIFICATE_BYTES: usize = 8 * 1024;
 /// The kernel's COMMAND_LINE_SIZE on arm64 is 2048.
 const CMDLINE_BYTES: usize = 4 * 1024;
-/// Most certificates: the configuration's own limit.
-const CERTIFICATE_COUNT: usize = 4;
 
 /// A certificate that may sign DDIs, as DER that was parsed once.
 #[derive(Debug)]
@@ -52,7 +48,7 @@ pub struct Settings {
     /// The configuration file.
     pub config: Config,
     /// The certificates it names, in its order.
-    pub anchors: heapless::Vec<Anchor, CERTIFICATE_COUNT>,
+    pub anchors: heapless::Vec<Anchor, { config::MAX_CERTIFICATES }>,
 }
 
 /// Reads all of it.
@@ -61,14 +57,16 @@ pub struct Settings {
 /// `config-invalid` for a missing, unreadable or bad file; `command-line` for a word that the configuration does not
 /// allow, where it says to refuse those.
 pub fn read() -> Result<Settings, Failure> {
-    let text = read_file(CONFIG, CONFIG_BYTES.saturating_add(1))?;
+    let text = read_file(CONFIG, config::MAX_FILE)?;
     let config = config::parse(&text).map_err(|error| Failure::new(Reason::ConfigInvalid, CONFIG, error))?;
     let mut anchors = heapless::Vec::new();
     for name in &config.certificates {
         let path: heapless::String<128> = crate::failure::text(format_args!("{CERTIFICATES}/{name}"));
         let der = read_file(&path, CERTIFICATE_BYTES)?;
         let anchor = Anchor::parse(der).map_err(|error| Failure::new(Reason::ConfigInvalid, &path, error))?;
-        anchors.push(anchor).map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than 4"))?;
+        anchors
+            .push(anchor)
+            .map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than it may name"))?;
     }
     check_command_line(&config)?;
     Ok(Settings { config, anchors })

@@ -21,6 +21,8 @@ use crate::journal::now;
 const MESSAGE: usize = 4096;
 /// Bytes of a sysfs file: one page.
 const SYSFS: usize = 4096;
+/// Messages still read after the deadline: what came in time, not a device that keeps coming and going.
+const LATE_MESSAGES: usize = 256;
 /// Disks that are remembered and waiting; boards have a handful, a UFS has up to 32 logical units.
 const DISKS: usize = 64;
 
@@ -90,12 +92,18 @@ impl Discovery {
     /// `kernel-lacks` where the socket fails. A disk that cannot be opened is an `io` failure of that disk.
     pub fn next(&mut self, config: &Config) -> Result<Option<DeviceName>, Failure> {
         let mut buffer = [0_u8; MESSAGE];
+        let mut late = 0_usize;
         loop {
             if let Some(name) = self.waiting.pop_front() {
                 return Ok(Some(name));
             }
-            // After the deadline, what is in the socket already still counts.
             let left = self.deadline_us.saturating_sub(now());
+            if left == 0 {
+                late = late.saturating_add(1);
+                if late > LATE_MESSAGES {
+                    return Ok(None);
+                }
+            }
             let received = self
                 .socket
                 .receive(&mut buffer, Duration::from_micros(left))

@@ -72,6 +72,9 @@ fn write_record(record: &BootRecord) -> Result<(), std::io::Error> {
     let mut rest = buffer.get(..len).unwrap_or_default();
     while !rest.is_empty() {
         let written = rustix::io::write(&file, rest)?;
+        if written == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
         rest = rest.get(written..).unwrap_or_default();
     }
     Ok(())

@@ -28,11 +28,6 @@ use crate::failure::{DeviceLabel, Failure, text};
 use crate::select::{Candidate, Origin};
 use crate::{measure, table};
 
-/// Bytes read of a signature partition; what lies beyond must not be needed (boot_formats::signature_json).
-const SIGNATURE_BYTES: u64 = 64 * 1024;
-/// Bytes read of the hash partition: the superblock (512) in its block.
-const SUPERBLOCK_BYTES: usize = 4096;
-
 /// Who signed.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -180,12 +175,12 @@ impl Described {
             _ => blame.failure(Reason::NotADdi, error),
         })?;
 
-        let signature = read_range(image, layout.signature, SIGNATURE_BYTES, blame)?;
+        let signature = read_range(image, layout.signature, signature_json::MAX_SIGNATURE_PARTITION, blame)?;
         let signature =
             signature_json::parse(&signature).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
         layout.check_root_hash(&signature.root_hash).map_err(|error| blame.failure(Reason::RootHashMismatch, error))?;
 
-        let superblock = read_range(image, layout.verity, SUPERBLOCK_BYTES as u64, blame)?;
+        let superblock = read_range(image, layout.verity, verity::SUPERBLOCK_SIZE, blame)?;
         let superblock = verity::parse(&superblock)
             .and_then(|superblock| superblock.require_4k().map(|()| superblock))
             .and_then(|superblock| superblock.check_fits(layout.root, layout.verity).map(|()| superblock))
@@ -289,8 +284,8 @@ fn signer(signature: &signature_json::Signature, anchors: &[Anchor], blame: &Bla
 }
 
 /// The first bytes of a partition, at most `most`.
-fn read_range(image: &ReadOnly, range: ByteRange, most: u64, blame: &Blame<'_>) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![0_u8; usize::try_from(range.len.min(most)).unwrap_or_default()];
+fn read_range(image: &ReadOnly, range: ByteRange, most: usize, blame: &Blame<'_>) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![0_u8; usize::try_from(range.len).unwrap_or(most).min(most)];
     let len = image.read_at(&mut bytes, range.offset).map_err(|error| blame.failure(Reason::Io, error))?;
     bytes.truncate(len);
     Ok(bytes)
