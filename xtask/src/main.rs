@@ -127,7 +127,8 @@ fn prepare() -> Result<ExitCode> {
     let init = target::build(&cache, &tools, &repository::root().join("rust"), "storage-init", "storage-init", &[])?;
     println!("certificate  {}", keys.certificate_pem.display());
     println!("kernel       {} (Linux {})", kernel.image.display(), kernel.release);
-    println!("storage-init {}", init.display());
+    let bytes = init.metadata().with_context(|| format!("cannot find {}", init.display()))?.len();
+    println!("storage-init {} ({bytes} bytes)", init.display());
     Ok(ExitCode::SUCCESS)
 }
 

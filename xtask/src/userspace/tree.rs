@@ -269,8 +269,14 @@ mod tests {
 
     #[test]
     fn a_path_that_leaves_the_tree_is_refused() {
-        assert!(relative(Path::new("../etc/passwd")).is_err());
-        assert!(relative(Path::new("/etc/passwd")).is_err());
+        assert_eq!(
+            relative(Path::new("../etc/passwd")).unwrap_err().to_string(),
+            "a path that leaves the tree: ../etc/passwd"
+        );
+        assert_eq!(
+            relative(Path::new("/etc/passwd")).unwrap_err().to_string(),
+            "a path that leaves the tree: /etc/passwd"
+        );
         assert_eq!(relative(Path::new("./usr/bin/")).unwrap(), "usr/bin");
     }
 }
