@@ -80,6 +80,9 @@ const PACKAGES: &[&str] = &[
     // Keys, and independent readers of what we build.
     "openssl",
     "cryptsetup-bin",
+    // A stand-in for a hardware security module, and openssl's way to it.
+    "softhsm2",
+    "pkcs11-provider",
     // The layer's parser.
     "python3-pip",
 ];
