@@ -22,7 +22,7 @@ const KIND: &str = "tools";
 /// Raise it when the code below makes another root of the same packages.
 const RECIPE: u32 = 1;
 /// Measured with the packages below.
-const COST: Cost = Cost { what: "tools", disk_mib: 1750, download_mib: 470, seconds: 60 };
+const COST: Cost = Cost { what: "tools", disk_mib: 1820, download_mib: 490, seconds: 60 };
 
 /// The packages, by what needs them.
 const PACKAGES: &[&str] = &[
@@ -60,6 +60,8 @@ const PACKAGES: &[&str] = &[
     "python3",
     "kmod",
     "rsync",
+    // The fuzz targets: libFuzzer is C++; the address sanitizer's runtime comes with gcc.
+    "g++",
     // The boot binary: one version of compiler and library source, and musl for the target.
     "rustc",
     "rust-src",
