@@ -6,6 +6,7 @@
 //! | `image-id` | name of the image to boot, its `IMAGE_ID` | refused |
 //! | `sources` | `esp-file`, `partition`: where images are looked for, the first first | refused |
 //! | `device` | pattern for the DEVPATH of disks that are looked at; `*` is any text; repeatable | refused |
+//! | `modules` | kernel modules that the boot needs, by name or alias, unless they are built in; repeatable | none |
 //! | `device-deadline` | how long to wait for a disk, `1500ms` or `5s`, from 100ms to 300s | `5s` |
 //! | `watchdog` | start `/dev/watchdog0` with this time, `30s`; longer than `device-deadline`, at most 600s | not touched |
 //! | `signature` | `kernel`: who checks it | refused |
@@ -16,7 +17,7 @@
 //! | `cmdline-other` | `refuse`, `ignore`: what to do about other keys | `refuse` |
 //! | `measure` | `none`: this version does not measure, and says so | refused |
 //! | `on-failure` | `power-off` | `power-off` |
-//! | `dangerously-panic-at` | a stage from `discover` on, `unlock` excepted: panics there, for the test of the panic path | never |
+//! | `dangerously-panic-at` | a stage from `modules` on, `unlock` excepted: panics there, for the test of the panic path | never |
 //!
 //! The file is as trusted as the kernel beside it; it is read strictly so that a slip of the pen is found when an image
 //! is built and not in the field.
@@ -28,6 +29,7 @@ mod read;
 pub use error::{Error, Key};
 pub use read::parse;
 
+use crate::modules::ModuleName;
 use crate::stage::Stage;
 use core::fmt;
 use core::time::Duration;
@@ -42,6 +44,8 @@ pub const MAX_DEVICES: usize = 16;
 pub const MAX_CERTIFICATES: usize = 4;
 /// Most words of all `cmdline-allow` lines together.
 pub const MAX_CMDLINE_WORDS: usize = 64;
+/// Most words of all `modules` lines together; what they need in turn is not counted here.
+pub const MAX_CONFIG_MODULES: usize = 64;
 /// Most bytes of a pattern or of the path of init.
 pub const MAX_PATH: usize = 128;
 /// Most bytes of a name: image, certificate, command-line key.
@@ -114,6 +118,9 @@ pub struct Config {
     pub sources: Vec<Source, 2>,
     /// Patterns of disks that are looked at, at least one; see [`allows_device`](Self::allows_device).
     pub devices: Vec<String<MAX_PATH>, MAX_DEVICES>,
+    /// Kernel modules that the boot needs, none twice: names or aliases. Where there are any, the list beside the
+    /// configuration says what is loaded for them, see [`modules`](crate::modules).
+    pub modules: Vec<ModuleName, MAX_CONFIG_MODULES>,
     /// How long to wait for a disk.
     pub device_deadline: Duration,
     /// Time after which the hardware watchdog resets a boot that hangs; whole seconds, longer than the deadline.

@@ -3,6 +3,7 @@
 //!
 //! * [`config`]: `/etc/initoverlayfs.conf` of the mini-initramfs.
 //! * [`cmdline`]: the kernel command line, and which words of it a configuration lets through.
+//! * [`modules`]: the list of kernel modules that the boot stage loads.
 //! * [`stage`], [`reason`], [`event`]: where the boot is, why it refuses, and one line for each thing that happens.
 //! * [`boot_json`]: the record that the booted system finds in `/run/initoverlayfs/boot.json`.
 //!
@@ -17,5 +18,6 @@ pub mod boot_json;
 pub mod cmdline;
 pub mod config;
 pub mod event;
+pub mod modules;
 pub mod reason;
 pub mod stage;

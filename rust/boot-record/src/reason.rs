@@ -16,6 +16,9 @@ pub enum Reason {
     /// The kernel has no support for something the boot needs, such as root-hash signatures. Refused by the stage that
     /// needs it.
     KernelLacks,
+    /// A kernel module of the list that the kernel does not take: of another kernel, badly signed, or not for this
+    /// machine. Refused by `modules`, in the kernel's word.
+    ModuleRefused,
     /// No allowed disk appeared before the deadline. Refused by `discover`.
     NoDevice,
     /// Disks, but none with a partition that a configured source is. Refused by `select`.
@@ -65,10 +68,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ConfigInvalid,
         Self::CommandLine,
         Self::KernelLacks,
+        Self::ModuleRefused,
         Self::NoDevice,
         Self::NoSource,
         Self::NoCandidate,
@@ -98,6 +102,7 @@ impl Reason {
             Self::ConfigInvalid => "config-invalid",
             Self::CommandLine => "command-line",
             Self::KernelLacks => "kernel-lacks",
+            Self::ModuleRefused => "module-refused",
             Self::NoDevice => "no-device",
             Self::NoSource => "no-source",
             Self::NoCandidate => "no-candidate",

@@ -17,6 +17,7 @@ mod entry;
 pub mod keyring;
 pub mod kmsg;
 pub mod loop_device;
+pub mod module;
 pub mod mounts;
 pub mod power;
 pub mod stdio;

@@ -99,7 +99,7 @@ fn check_command_line(config: &Config) -> Result<(), Failure> {
 }
 
 /// The whole of a file that has at most `most` bytes.
-fn read_file(path: &str, most: usize) -> Result<Vec<u8>, Failure> {
+pub fn read_file(path: &str, most: usize) -> Result<Vec<u8>, Failure> {
     let failed = |errno: kernel_edge::Errno| Failure::new(Reason::ConfigInvalid, path, errno);
     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
     read_all(&fd, most).map_err(failed)

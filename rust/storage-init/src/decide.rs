@@ -36,6 +36,8 @@ pub enum Event {
     Prepared,
     /// The configuration was read, and the kernel command line agrees with it.
     Configured,
+    /// Every module of the list is loaded.
+    ModulesLoaded,
     /// A disk that the configuration allows is there.
     DiskFound,
     /// No further disk came within the deadline.
@@ -65,6 +67,8 @@ pub enum Action {
     Prepare,
     /// Read the configuration.
     Configure,
+    /// Load the kernel modules that the configuration names.
+    LoadModules,
     /// Wait for the next disk.
     AwaitDisk,
     /// Look for candidates on it.
@@ -94,7 +98,8 @@ pub fn begin() -> (State, Action) {
 pub fn next(mut state: State, event: Event) -> (State, Action) {
     let action = match (&state.asked, event) {
         (Action::Prepare, Event::Prepared) => Action::Configure,
-        (Action::Configure, Event::Configured) => Action::AwaitDisk,
+        (Action::Configure, Event::Configured) => Action::LoadModules,
+        (Action::LoadModules, Event::ModulesLoaded) => Action::AwaitDisk,
 
         (Action::AwaitDisk, Event::DiskFound) => Action::SearchDisk,
         (Action::AwaitDisk, Event::DeadlinePassed) => Action::Stop(state.cause()),

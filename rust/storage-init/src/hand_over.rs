@@ -6,6 +6,7 @@ use std::process::Command;
 
 use boot_record::boot_json::{BootRecord, MAX_JSON};
 use boot_record::event::Event;
+use boot_record::modules::List;
 use boot_record::reason::Reason;
 use kernel_edge::{Errno, mounts};
 use rustix::fs::{Mode, OFlags};
@@ -15,6 +16,7 @@ use crate::config::{CERTIFICATES, CONFIG, Settings};
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::{Failure, text};
 use crate::journal::Journal;
+use crate::modules::{LIST, path_of};
 
 /// Where the root hangs until it is moved to `/`.
 const SYSROOT: &str = "/sysroot";
@@ -28,9 +30,15 @@ const RECORD: &str = "/run/initoverlayfs/boot.json";
 ///
 /// # Errors
 /// `io` with the step that failed. The root may be half moved by then: there is nothing to go back to.
-pub fn hand_over(mounted: MountedRoot, settings: &Settings, record: &BootRecord, journal: &mut Journal) -> Failure {
+pub fn hand_over(
+    mounted: MountedRoot,
+    settings: &Settings,
+    modules: &List,
+    record: &BootRecord,
+    journal: &mut Journal,
+) -> Failure {
     let label = mounted.device.facts().label.clone();
-    match prepare(mounted, settings, record) {
+    match prepare(mounted, settings, modules, record) {
         Ok(()) => {
             journal.log(&Event::HandOver { init: &settings.config.init });
             journal.close();
@@ -44,7 +52,7 @@ pub fn hand_over(mounted: MountedRoot, settings: &Settings, record: &BootRecord,
     }
 }
 
-fn prepare(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Result<(), String> {
+fn prepare(mounted: MountedRoot, settings: &Settings, modules: &List, record: &BootRecord) -> Result<(), String> {
     write_record(record).map_err(|error| format!("{RECORD}: {error}"))?;
 
     let MountedRoot { root, mut device, transition } = mounted;
@@ -59,7 +67,7 @@ fn prepare(mounted: MountedRoot, settings: &Settings, record: &BootRecord) -> Re
     for KernelFileSystem { path, .. } in KERNEL_FILE_SYSTEMS {
         mounts::move_mount(path, &text::<32>(format_args!("{SYSROOT}{path}"))).map_err(|error| error.to_string())?;
     }
-    free_initramfs(settings);
+    free_initramfs(settings, modules);
     mounts::switch_root(SYSROOT).map_err(|error| error.to_string())
 }
 
@@ -82,7 +90,7 @@ fn write_record(record: &BootRecord) -> Result<(), std::io::Error> {
 
 /// Unlinks what the mini-initramfs holds, so that its memory is free once init runs. Only names that we know, and
 /// only where the root is the initramfs: never the files of a disk.
-fn free_initramfs(settings: &Settings) {
+fn free_initramfs(settings: &Settings, modules: &List) {
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
     let in_memory = rustix::fs::statfs("/").is_ok_and(|stat| {
@@ -95,7 +103,10 @@ fn free_initramfs(settings: &Settings) {
     for name in &settings.config.certificates {
         let _ = rustix::fs::unlink(&*text::<128>(format_args!("{CERTIFICATES}/{name}")));
     }
-    for path in [CONFIG, "/init"] {
+    for module in modules {
+        let _ = rustix::fs::unlink(&*path_of(&module.name));
+    }
+    for path in [CONFIG, LIST, "/init"] {
         let _ = rustix::fs::unlink(path);
     }
 }

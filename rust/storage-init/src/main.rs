@@ -21,6 +21,7 @@ mod failure;
 mod hand_over;
 mod journal;
 mod measure;
+mod modules;
 mod select;
 mod sources;
 mod table;
@@ -29,6 +30,7 @@ mod verify;
 use boot_formats::hex::Hex;
 use boot_record::boot_json::{BootRecord, SignerRecord};
 use boot_record::event::Event as Happened;
+use boot_record::modules::List;
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use kernel_edge::watchdog::Watchdog;
@@ -72,6 +74,7 @@ struct Boot {
     journal: Journal,
     settings: Option<Settings>,
     watchdog: Option<Watchdog>,
+    modules: List,
     discovery: Option<Discovery>,
     disk: Option<DeviceName>,
     candidates: Candidates,
@@ -92,6 +95,7 @@ impl Boot {
             journal: Journal::new(),
             settings: None,
             watchdog: None,
+            modules: List::new(),
             discovery: None,
             disk: None,
             candidates: Candidates::default(),
@@ -104,6 +108,7 @@ impl Boot {
         let outcome = match action {
             Action::Prepare => self.prepare(),
             Action::Configure => self.configure(),
+            Action::LoadModules => self.load_modules(),
             Action::AwaitDisk => self.await_disk(),
             Action::SearchDisk => self.search_disk(),
             Action::Verify { index } => self.verify(*index),
@@ -129,10 +134,28 @@ impl Boot {
     fn configure(&mut self) -> Result<Event, Failure> {
         self.begin(Stage::Config);
         let settings = config::read()?;
-        self.watchdog = config::start_watchdog(&settings.config)?;
+        let watchdog = config::start_watchdog(&settings.config);
+        // Its driver may be one of the modules: it has a second chance after them.
+        self.watchdog = if settings.config.modules.is_empty() { watchdog? } else { watchdog.unwrap_or_default() };
         self.journal.end(format_args!("image {}", settings.config.image_id));
         self.settings = Some(settings);
         Ok(Event::Configured)
+    }
+
+    fn load_modules(&mut self) -> Result<Event, Failure> {
+        self.begin(Stage::Modules);
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        if settings.config.modules.is_empty() {
+            self.journal.end("none configured");
+            return Ok(Event::ModulesLoaded);
+        }
+        self.modules = modules::read()?;
+        let tally = modules::load(&self.modules)?;
+        if self.watchdog.is_none() {
+            self.watchdog = config::start_watchdog(&settings.config)?;
+        }
+        self.journal.end(tally);
+        Ok(Event::ModulesLoaded)
     }
 
     fn await_disk(&mut self) -> Result<Event, Failure> {
@@ -224,7 +247,7 @@ impl Boot {
         });
         self.journal.end(&settings.config.init);
         let record = record(settings, &mounted, &self.journal);
-        hand_over::hand_over(mounted, settings, &record, &mut self.journal)
+        hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal)
     }
 
     /// Begins a stage: another span of the watchdog's time for it. Panics there if the configuration of a test image says so.

@@ -11,6 +11,7 @@ pub enum Key {
     ImageId,
     Sources,
     Device,
+    Modules,
     DeviceDeadline,
     Watchdog,
     Signature,
@@ -26,10 +27,11 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ImageId,
         Self::Sources,
         Self::Device,
+        Self::Modules,
         Self::DeviceDeadline,
         Self::Watchdog,
         Self::Signature,
@@ -50,6 +52,7 @@ impl Key {
             Self::ImageId => "image-id",
             Self::Sources => "sources",
             Self::Device => "device",
+            Self::Modules => "modules",
             Self::DeviceDeadline => "device-deadline",
             Self::Watchdog => "watchdog",
             Self::Signature => "signature",
@@ -77,6 +80,7 @@ impl Key {
             Self::ImageId => "1 to 64 letters, digits, '.', '_', '-', no '.' first",
             Self::Sources => "esp-file, partition or both",
             Self::Device => "a path below /sys of at most 128 bytes, with * as its only wildcard",
+            Self::Modules => "names of kernel modules, at most 55 letters, digits, '_' and '-' each",
             Self::DeviceDeadline => "100ms to 300s, in ms or s",
             Self::Watchdog => "1s to 600s, in s",
             Self::Signature => "kernel",
@@ -87,7 +91,7 @@ impl Key {
             Self::CmdlineOther => "refuse or ignore",
             Self::Measure => "none, since this version does not measure",
             Self::OnFailure => "power-off",
-            Self::DangerouslyPanicAt => "discover, select, verify, measure, activate or hand-over",
+            Self::DangerouslyPanicAt => "modules, discover, select, verify, measure, activate or hand-over",
         }
     }
 }

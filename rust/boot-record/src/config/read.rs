@@ -2,6 +2,7 @@
 //! From the file's bytes to a [`Config`].
 
 use super::{CmdlineOther, Config, Error, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source};
+use crate::modules::ModuleName;
 use crate::stage::Stage;
 use boot_formats::file_name;
 use core::time::Duration;
@@ -56,6 +57,7 @@ struct Draft {
     image_id: Option<String<{ super::MAX_NAME }>>,
     sources: Option<Vec<Source, 2>>,
     devices: Vec<String<{ super::MAX_PATH }>, { super::MAX_DEVICES }>,
+    modules: Vec<ModuleName, { super::MAX_CONFIG_MODULES }>,
     device_deadline: Option<Duration>,
     watchdog: Option<Duration>,
     signature: Option<SignaturePath>,
@@ -82,6 +84,12 @@ impl Draft {
                 at.once(&mut self.sources, Some(sources))
             }
             Key::Device => at.push(&mut self.devices, Some(value).filter(|value| is_pattern(value)).and_then(text)),
+            Key::Modules => {
+                if value.is_empty() {
+                    return Err(at.bad_value());
+                }
+                words(value).try_for_each(|word| at.push_new(&mut self.modules, ModuleName::new(word)))
+            }
             Key::DeviceDeadline => {
                 let deadline = duration(value).filter(|value| (MIN_DEADLINE..=MAX_DEADLINE).contains(value));
                 at.once(&mut self.device_deadline, deadline)
@@ -136,6 +144,7 @@ impl Draft {
             image_id: self.image_id.ok_or(Error::MissingKey(Key::ImageId))?,
             sources: self.sources.ok_or(Error::MissingKey(Key::Sources))?,
             devices: self.devices,
+            modules: self.modules,
             device_deadline,
             watchdog: self.watchdog,
             signature: self.signature.ok_or(Error::MissingKey(Key::Signature))?,
@@ -230,12 +239,18 @@ fn is_absolute(value: &str) -> bool {
     is_visible(value) && value.strip_prefix('/').is_some_and(parts_are_names)
 }
 
-/// Whether a panic there can happen: early and config begin before the configuration is read, modules and unlock do not
-/// begin at all in this version. A switch that can never fire would let the test of the panic path pass for nothing.
+/// Whether a panic there can happen: early and config begin before the configuration is read, unlock does not begin
+/// at all in this version. A switch that can never fire would let the test of the panic path pass for nothing.
 const fn can_panic_at(stage: Stage) -> bool {
     match stage {
-        Stage::Early | Stage::Config | Stage::Modules | Stage::Unlock => false,
-        Stage::Discover | Stage::Select | Stage::Verify | Stage::Measure | Stage::Activate | Stage::HandOver => true,
+        Stage::Early | Stage::Config | Stage::Unlock => false,
+        Stage::Modules
+        | Stage::Discover
+        | Stage::Select
+        | Stage::Verify
+        | Stage::Measure
+        | Stage::Activate
+        | Stage::HandOver => true,
     }
 }
 

@@ -2,8 +2,8 @@
 //! Configurations: the smallest, one with every key, and each thing that can be wrong.
 
 use boot_record::config::{
-    CmdlineOther, Config, Error, Key, MAX_CERTIFICATES, MAX_CMDLINE_WORDS, MAX_DEVICES, MAX_FILE, Measure, OnFailure,
-    SignaturePath, Source, parse,
+    CmdlineOther, Config, Error, Key, MAX_CERTIFICATES, MAX_CMDLINE_WORDS, MAX_CONFIG_MODULES, MAX_DEVICES, MAX_FILE,
+    Measure, OnFailure, SignaturePath, Source, parse,
 };
 use boot_record::stage::Stage;
 use std::time::Duration;
@@ -24,6 +24,8 @@ sources = partition\tesp-file
 device = /devices/platform/*/mmc_host/*/block/mmcblk0
   device   =   /devices/virtual/*
 
+modules = virtio-blk dm-verity
+modules = crypto-sha256
 device-deadline = 1500ms
 watchdog = 2s
 signature = kernel
@@ -46,6 +48,7 @@ fn the_smallest_configuration_has_safe_defaults() {
         image_id: "initoverlayfs".try_into().unwrap(),
         sources: [Source::EspFile].into_iter().collect(),
         devices: ["/devices/*/block/vd*".try_into().unwrap()].into_iter().collect(),
+        modules: heapless::Vec::new(),
         device_deadline: Duration::from_secs(5),
         watchdog: None,
         signature: SignaturePath::Kernel,
@@ -67,6 +70,8 @@ fn a_configuration_with_every_key() {
     assert_eq!(config.image_id, "board-x.initoverlayfs_1");
     assert_eq!(config.sources, [Source::Partition, Source::EspFile]);
     assert_eq!(config.devices, ["/devices/platform/*/mmc_host/*/block/mmcblk0", "/devices/virtual/*"]);
+    let modules: Vec<_> = config.modules.iter().map(|name| name.as_str()).collect();
+    assert_eq!(modules, ["virtio_blk", "dm_verity", "crypto_sha256"]);
     assert_eq!(config.device_deadline, Duration::from_millis(1500));
     assert_eq!(config.watchdog, Some(Duration::from_secs(2)));
     assert_eq!(config.certificates, ["product-2026.der", "product-2027.der"]);
@@ -172,6 +177,8 @@ fn a_list_does_not_name_a_thing_twice() {
         ("certificate = development.der", 7, "certificate"),
         ("cmdline-allow = a b a", 7, "cmdline-allow"),
         ("cmdline-allow = a\ncmdline-allow = a", 8, "cmdline-allow"),
+        ("modules = loop\nmodules = loop", 8, "modules"),
+        ("modules = dm-mod dm_mod", 7, "modules"),
     ] {
         assert_eq!(error_of(lines), Err(format!("config: line {line}: {name} names the same thing twice")));
     }
@@ -192,6 +199,7 @@ fn values_a_key_does_not_take() {
         (Key::Certificate, vec!["", "a/b", "/etc/a", ".", "..", ".der", "my key", "ä"]),
         (Key::Device, vec!["", "vda", "devices/x", "/devices/?", "/devices/[ab]", "/devices/{a,b}", "/a b", "/\\*"]),
         (Key::CmdlineAllow, vec!["", "console=", "a=b", "\"a\"", "it's", "a\\b", "ä"]),
+        (Key::Modules, vec!["", "loop.ko", "/lib/modules/loop.ko", "loop,vfat", "loop=1", "ä"]),
         (Key::CmdlineOther, vec!["", "allow", "Refuse"]),
         (Key::OnFailure, vec!["", "reboot", "shell"]),
         (Key::DangerouslyPanicAt, vec!["", "handover", "Verify", "never"]),
@@ -206,6 +214,7 @@ fn values_a_key_does_not_take() {
         (Key::Init, format!("/{}", long(128))),
         (Key::Device, format!("/{}", long(128))),
         (Key::CmdlineAllow, long(65)),
+        (Key::Modules, long(56)),
     ] {
         let expected = format!("config: line 7: {key}: expected {}", key.expected());
         assert_eq!(error_of(&format!("{key} = {value}")), Err(expected), "{key} = {value}");
@@ -247,13 +256,11 @@ fn a_watchdog_outlives_the_wait_for_a_disk() {
 fn a_panic_is_asked_for_only_where_it_can_happen() {
     for stage in Stage::ALL {
         let line = format!("dangerously-panic-at = {stage}");
-        let never = matches!(stage, Stage::Early | Stage::Config | Stage::Modules | Stage::Unlock);
+        let never = matches!(stage, Stage::Early | Stage::Config | Stage::Unlock);
         let expected = match never {
-            true => {
-                Err("config: line 7: dangerously-panic-at: expected discover, select, verify, measure, activate or \
-                         hand-over"
-                    .to_owned())
-            }
+            true => Err("config: line 7: dangerously-panic-at: expected modules, discover, select, verify, measure, \
+                         activate or hand-over"
+                .to_owned()),
             false => Ok(()),
         };
         assert_eq!(error_of(&line), expected, "{stage}");
@@ -281,6 +288,12 @@ fn limits() {
     assert_eq!(
         error_of(&words(MAX_CMDLINE_WORDS + 1)),
         Err("config: line 7: cmdline-allow: more than 64 values".to_owned())
+    );
+    let modules = |count| format!("modules = {}", many(count + 1, &|n| format!("m{n}")).replace('\n', " "));
+    assert_eq!(error_of(&modules(MAX_CONFIG_MODULES)), Ok(()));
+    assert_eq!(
+        error_of(&modules(MAX_CONFIG_MODULES + 1)),
+        Err("config: line 7: modules: more than 64 values".to_owned())
     );
 
     let padded = |len: usize| format!("{REQUIRED}{}", "#".repeat(len - REQUIRED.len()));

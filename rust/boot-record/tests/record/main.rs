@@ -14,5 +14,6 @@ mod boot_json;
 mod cmdline;
 mod config;
 mod event;
+mod modules;
 mod names;
 mod properties;

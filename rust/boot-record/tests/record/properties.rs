@@ -4,7 +4,7 @@
 use crate::boot_json::record;
 use crate::config::REQUIRED;
 use boot_record::boot_json::{BootRecord, MAX_JSON};
-use boot_record::{cmdline, config};
+use boot_record::{cmdline, config, modules};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -13,6 +13,7 @@ proptest! {
     fn no_bytes_make_a_parser_panic(bytes in vec(any::<u8>(), 0..1024)) {
         let _ = config::parse(&bytes);
         let _ = BootRecord::from_json(&bytes);
+        let _ = modules::parse(&bytes);
         let line = String::from_utf8_lossy(&bytes);
         let config = config::parse(REQUIRED.as_bytes()).unwrap();
         let _ = cmdline::first_not_allowed(&config, &line);

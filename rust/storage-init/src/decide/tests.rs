@@ -25,11 +25,11 @@ fn play(events: &[Event]) -> Vec<Action> {
     actions
 }
 
-/// Plays `events` after a system that was prepared and configured; returns the actions they lead to.
+/// Plays `events` after a system that was prepared and configured and has its modules; returns the actions they lead to.
 fn play_configured(events: &[Event]) -> Vec<Action> {
-    let mut script = vec![Event::Prepared, Event::Configured];
+    let mut script = vec![Event::Prepared, Event::Configured, Event::ModulesLoaded];
     script.extend_from_slice(events);
-    play(&script).split_off(3)
+    play(&script).split_off(4)
 }
 
 const ONE: Event = Event::Searched { candidates: 1 };
@@ -39,12 +39,22 @@ const EXTENDED: Event = Event::Measured { extended: true };
 
 #[test]
 fn a_good_boot_goes_through_every_stage_in_order() {
-    let events = [Event::Prepared, Event::Configured, Event::DiskFound, ONE, Event::Signed, UNEXTENDED, Event::Mounted];
+    let events = [
+        Event::Prepared,
+        Event::Configured,
+        Event::ModulesLoaded,
+        Event::DiskFound,
+        ONE,
+        Event::Signed,
+        UNEXTENDED,
+        Event::Mounted,
+    ];
     assert_eq!(
         play(&events),
         [
             Action::Prepare,
             Action::Configure,
+            Action::LoadModules,
             Action::AwaitDisk,
             Action::SearchDisk,
             Action::Verify { index: 0 },
@@ -147,6 +157,20 @@ fn a_bad_configuration_ends_the_boot_before_any_disk_is_touched() {
 }
 
 #[test]
+fn a_module_that_is_refused_ends_the_boot_before_any_disk_is_touched() {
+    let refused = failed(Reason::ModuleRefused, "virtio_blk");
+    assert_eq!(
+        play(&[Event::Prepared, Event::Configured, refused]),
+        [
+            Action::Prepare,
+            Action::Configure,
+            Action::LoadModules,
+            Action::Stop(failure(Reason::ModuleRefused, "virtio_blk"))
+        ]
+    );
+}
+
+#[test]
 fn a_failed_hand_over_tries_nothing_else() {
     let events = [Event::DiskFound, TWO, Event::Signed, UNEXTENDED, Event::Mounted, failed(Reason::Io, "vda2")];
     assert_eq!(play_configured(&events).last(), Some(&Action::Stop(failure(Reason::Io, "vda2"))));
@@ -161,7 +185,7 @@ fn waiting_that_fails_does_not_wait_for_ever() {
 #[test]
 fn an_event_out_of_turn_stops_the_boot_instead_of_skipping_a_check() {
     let verifying = [Event::DiskFound, ONE];
-    for wrong in [UNEXTENDED, Event::Mounted, Event::DiskFound, Event::Configured] {
+    for wrong in [UNEXTENDED, Event::Mounted, Event::DiskFound, Event::Configured, Event::ModulesLoaded] {
         let actions = play_configured(&[verifying.as_slice(), std::slice::from_ref(&wrong)].concat());
         let Some(Action::Stop(failure)) = actions.last() else { panic!("{wrong:?}: {actions:?}") };
         assert_eq!(failure.reason, Reason::Internal, "{wrong:?}");
