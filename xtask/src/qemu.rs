@@ -49,12 +49,33 @@ const SLOT: &str = "late-port";
 /// How long QEMU may take to start, and to end once told to.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// What is measured of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// Nothing: two processors, and time is the host's.
+    Off,
+    /// What the disks were asked for, up to the report.
+    Reads,
+    /// What the disks were asked for in the whole boot, and time counts instructions, 2 ns each. The machine has one
+    /// processor and no report port.
+    Instructions,
+}
+
+/// What the disks of a machine were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Requests to read.
+    pub requests: u64,
+}
+
 /// One boot.
 pub struct Boot<'a> {
     /// Kernel image.
     pub kernel: &'a Path,
-    /// The mini-initramfs.
-    pub initramfs: &'a Path,
+    /// The mini-initramfs, or another one; `None`: the kernel mounts the root itself.
+    pub initramfs: Option<&'a Path>,
     /// The kernel's console: [`SERIAL`], or `null` for none.
     pub console: &'a str,
     /// Words after `console=... panic=-1`.
@@ -67,6 +88,8 @@ pub struct Boot<'a> {
     pub late_disk: Option<(&'a Path, Duration)>,
     /// What the guest is told once its report is complete.
     pub answer: Answer,
+    /// What is measured.
+    pub meter: Meter,
     /// The machine is killed after this, unless it was told to stay.
     pub deadline: Duration,
     /// Gets each line of the console, without control sequences.
@@ -95,6 +118,8 @@ pub struct Outcome {
     pub exit: Exit,
     /// What the guest reported; `None` if it never did.
     pub report: Option<Report>,
+    /// What the disks were asked for, if it was measured and the boot came that far.
+    pub reads: Option<Reads>,
     /// The console's lines, without control sequences.
     pub console: Vec<String>,
     /// The console as it was, byte by byte.
@@ -124,39 +149,57 @@ impl Boot<'_> {
         let mut console = Console::create(&log, self.on_line)?;
         let show_all = AtomicBool::new(false);
         let (sender, events) = mpsc::channel();
+        // Only who has something to say holds a sender: the channel's end is the machine's.
+        let reported = (self.meter == Meter::Reads).then(|| sender.clone());
 
-        let (exit, report, lines) = std::thread::scope(|scope| {
+        let (ended, report, lines) = std::thread::scope(|scope| {
             let console = scope.spawn(|| console.follow(output, &show_all));
             let report = scope.spawn(|| {
                 let (stream, _) = report_listener.accept().ok()?;
-                let report = Report::receive(stream, self.answer)?;
+                let report = Report::receive(stream, self.answer, || {
+                    let (counted, wait) = mpsc::channel();
+                    if reported.is_some_and(|events| events.send(Event::Reported(counted)).is_ok()) {
+                        // An error is the answer: the other end is dropped when it is done, or no longer there.
+                        let _ = wait.recv();
+                    }
+                })?;
                 show_all.store(self.answer == Answer::Stay, Ordering::Relaxed);
                 Some(report)
             });
             scope.spawn(|| qmp::follow(&qmp_listener, sender));
-            let exit = self.attend(&mut child, &events, started, &show_all);
+            let ended = self.attend(&mut child, &events, started, &show_all);
+            drop(events);
             sockets.wake(REPORT);
             sockets.wake(QMP);
-            (exit, report.join().ok().flatten(), console.join().unwrap_or_default())
+            (ended, report.join().ok().flatten(), console.join().unwrap_or_default())
         });
-        let exit = exit.with_context(|| {
+        let (exit, reads) = ended.with_context(|| {
             let said = std::fs::read_to_string(&messages).unwrap_or_default();
             format!("QEMU failed: {}", said.trim())
         })?;
         if let Some(report) = &report {
             report.save(&folder.join("sections"))?;
         }
-        Ok(Outcome { exit, report, console: lines, log, elapsed: started.elapsed() })
+        Ok(Outcome { exit, report, reads, console: lines, log, elapsed: started.elapsed() })
     }
 
     fn command(&self, tools: &Tools, folder: &Path) -> Result<Command> {
-        let mut paths = vec![self.kernel, self.initramfs];
+        let mut paths = vec![self.kernel];
+        paths.extend(self.initramfs);
         paths.extend(self.disks);
         paths.extend(self.late_disk.map(|(disk, _)| disk));
         let mut command = tools.command_in(folder, "qemu-system-aarch64", &paths)?;
-        command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-smp", "2", "-m", "1G", "-no-reboot"]);
+        command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", "1G", "-no-reboot"]);
         command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
-        command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
+        match self.meter {
+            // It stays to be asked when the guest has switched it off.
+            Meter::Instructions => command.args(["-smp", "1", "-icount", "shift=1,sleep=off", "-no-shutdown"]),
+            Meter::Off | Meter::Reads => command.args(["-smp", "2"]),
+        };
+        command.arg("-kernel").arg(self.kernel);
+        if let Some(initramfs) = self.initramfs {
+            command.arg("-initrd").arg(initramfs);
+        }
         command.args(["-append", format!("console={} panic=-1 {}", self.console, self.command_line).trim_end()]);
         for (number, disk) in self.disks.iter().enumerate() {
             command.args(["-drive", &drive(&format!("disk{number}"), disk)?]);
@@ -167,16 +210,26 @@ impl Boot<'_> {
             command.args(["-device", &slot, "-drive", &drive(LATE_DRIVE, disk)?]);
         }
         command.args(self.devices.iter().flat_map(|device| ["-device", device]));
-        // Relative to the working folder: a socket's path has to fit into 107 bytes.
-        command.args(["-device", "virtio-serial-pci", "-chardev", &format!("socket,id=report,path={REPORT}")]);
-        command.args(["-device", &format!("virtserialport,chardev=report,name={PORT}")]);
+        // Sockets relative to the working folder: a socket's path has to fit into 107 bytes.
+        if self.meter != Meter::Instructions {
+            command.args(["-device", "virtio-serial-pci", "-chardev", &format!("socket,id=report,path={REPORT}")]);
+            command.args(["-device", &format!("virtserialport,chardev=report,name={PORT}")]);
+        }
         command.args(["-qmp", &format!("unix:{QMP}")]);
         Ok(command)
     }
 
     /// Waits for the end, plugs in the late disk when it is time, and kills at the deadline.
-    fn attend(&self, child: &mut Child, events: &Receiver<Event>, started: Instant, stay: &AtomicBool) -> Result<Exit> {
+    fn attend(
+        &self,
+        child: &mut Child,
+        events: &Receiver<Event>,
+        started: Instant,
+        stay: &AtomicBool,
+    ) -> Result<(Exit, Option<Reads>)> {
         let mut monitor = None;
+        let mut reads = None;
+        let mut reporting = None;
         let mut late_disk = self.late_disk.map(|(_, delay)| delay);
         let mut exit: Option<Exit> = None;
         loop {
@@ -190,7 +243,7 @@ impl Boot<'_> {
             if elapsed >= self.deadline && !stay.load(Ordering::Relaxed) {
                 child.kill()?;
                 child.wait()?;
-                return Ok(Exit::Deadline);
+                return Ok((Exit::Deadline, reads));
             }
             let next = late_disk.map_or(self.deadline, |delay| delay.min(self.deadline));
             // QEMU that dies before it connects sends no event: so look now and then.
@@ -198,7 +251,28 @@ impl Boot<'_> {
             match events.recv_timeout(wait) {
                 Ok(Event::Connected(stream)) => monitor = Some(stream),
                 Ok(Event::Shutdown(reason)) => {
+                    if exit.is_none()
+                        && self.meter == Meter::Instructions
+                        && let Some(stream) = &mut monitor
+                    {
+                        qmp::ask_reads(stream)?;
+                    }
                     exit.get_or_insert(reason);
+                }
+                Ok(Event::Reported(counted)) => {
+                    reporting = Some(counted);
+                    if let Some(stream) = &mut monitor {
+                        qmp::ask_reads(stream)?;
+                    }
+                }
+                Ok(Event::Reads(counted)) => {
+                    reads = Some(counted);
+                    // Who reported goes on; who switched off is done.
+                    if reporting.take().is_none()
+                        && let Some(stream) = &mut monitor
+                    {
+                        qmp::quit(stream)?;
+                    }
                 }
                 Ok(Event::Refused(what)) => {
                     child.kill()?;
@@ -211,7 +285,7 @@ impl Boot<'_> {
         }
         let status = wait_or_kill(child)?;
         match exit {
-            Some(exit) => Ok(exit),
+            Some(exit) => Ok((exit, reads)),
             None => bail!("{status}"),
         }
     }

@@ -35,6 +35,7 @@ fn outcome(change: impl Fn(&str, String) -> String) -> Outcome {
     report.extend_from_slice(b"== end 0\n\n");
     Outcome {
         exit: Exit::PowerOff,
+        reads: None,
         report: Some(Report::read(report.as_slice()).unwrap()),
         console: vec!["[    0.5] storage-init: stage early".into()],
         log: PathBuf::new(),

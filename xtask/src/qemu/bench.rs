@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use boot_record::config::Source;
 
 use super::parts::{Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, Outcome, SERIAL};
+use super::{Answer, Boot, Meter, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
 use crate::disk::{Candidate, Ddi, Disk};
@@ -145,13 +145,14 @@ impl Bench {
         };
         Boot {
             kernel: &self.parts.kernel.image,
-            initramfs: &initramfs,
+            initramfs: Some(&initramfs),
             console: trial.console,
             command_line: trial.command_line,
             devices: trial.devices,
             disks: disks.as_slice(),
             late_disk,
             answer: trial.answer,
+            meter: Meter::Off,
             deadline: DEADLINE,
             on_line: &|_| {},
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's monitor protocol: JSON lines over a socket that QEMU connects to.
 //!
-//! Only what a boot needs: the handshake, the events SHUTDOWN (with its reason) and WATCHDOG, and plugging in a disk.
-//! See docs/interop/qmp-spec.rst and qapi/run-state.json in QEMU's source.
+//! Only what a boot needs: the handshake, the events SHUTDOWN (with its reason) and WATCHDOG, plugging in a disk, and what
+//! the disks were asked for. See docs/interop/qmp-spec.rst, qapi/run-state.json and qapi/block-core.json in QEMU's source.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,14 +11,18 @@ use std::sync::mpsc::Sender;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::Exit;
+use super::{Exit, Reads};
 
-/// What the monitor says.
+/// What happens to the machine, as the monitor says (and, for one event, the report's reader).
 pub enum Event {
     /// QEMU is there; commands go into this stream.
     Connected(UnixStream),
     /// The machine is about to end; the first one says why.
     Shutdown(Exit),
+    /// The guest's report is complete; its reader answers once this sender is dropped.
+    Reported(Sender<()>),
+    /// The answer to [`ask_reads`]: the sum over all disks.
+    Reads(Reads),
     /// A command failed.
     Refused(String),
 }
@@ -47,6 +51,16 @@ pub fn plug_in(commands: &mut UnixStream, drive: &str, slot: &str) -> Result<()>
     send(commands, &json!({ "execute": "device_add", "arguments": arguments }))
 }
 
+/// Asks what the disks were asked for.
+pub fn ask_reads(commands: &mut UnixStream) -> Result<()> {
+    send(commands, &json!({ "execute": "query-blockstats" }))
+}
+
+/// Ends QEMU.
+pub fn quit(commands: &mut UnixStream) -> Result<()> {
+    send(commands, &json!({ "execute": "quit" }))
+}
+
 fn send(commands: &mut UnixStream, command: &Value) -> Result<()> {
     writeln!(commands, "{command}").context("QEMU's monitor has closed")
 }
@@ -55,6 +69,10 @@ fn parse(line: &str) -> Option<Event> {
     let message: Value = serde_json::from_str(line).ok()?;
     if let Some(error) = message.get("error") {
         return Some(Event::Refused(error.to_string()));
+    }
+    if let Some(disks) = message.get("return").and_then(Value::as_array) {
+        let sum = |field| disks.iter().filter_map(|disk| disk.pointer(field)?.as_u64()).sum();
+        return Some(Event::Reads(Reads { bytes: sum("/stats/rd_bytes"), requests: sum("/stats/rd_operations") }));
     }
     match message.get("event")?.as_str()? {
         "SHUTDOWN" => {}
@@ -89,6 +107,14 @@ mod tests {
         assert_eq!(exit("host-signal"), Exit::Other("host-signal".into()));
         let watchdog = r#"{"timestamp":{"seconds":1},"event":"WATCHDOG","data":{"action":"reset"}}"#;
         assert!(matches!(parse(watchdog), Some(Event::Shutdown(Exit::Watchdog))));
+    }
+
+    #[test]
+    fn reads_are_summed_over_all_disks() {
+        let line = r#"{"return":[{"device":"disk0","stats":{"rd_bytes":4096,"rd_operations":2,"wr_bytes":1}},
+            {"device":"disk1","stats":{"rd_bytes":512,"rd_operations":1}}]}"#;
+        let reads = Reads { bytes: 4608, requests: 3 };
+        assert!(matches!(parse(line), Some(Event::Reads(found)) if found == reads));
     }
 
     #[test]

@@ -40,10 +40,12 @@ impl Answer {
 pub struct Report(BTreeMap<String, Vec<u8>>);
 
 impl Report {
-    /// Takes a report out of the stream and answers it; `None` if the guest ends before it is complete.
-    pub fn receive(stream: UnixStream, answer: Answer) -> Option<Self> {
+    /// Takes a report out of the stream, does what has to be done before the guest goes on, and answers; `None` if the
+    /// guest ends before the report is complete.
+    pub fn receive(stream: UnixStream, answer: Answer, before_the_answer: impl FnOnce()) -> Option<Self> {
         let mut answers = stream.try_clone().ok()?;
         let report = Self::read(BufReader::new(stream)).ok()?;
+        before_the_answer();
         writeln!(answers, "{}", answer.word()).ok()?;
         Some(report)
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use boot_record::config::Source;
 
 use super::parts::{Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, Outcome, SERIAL};
+use super::{Answer, Boot, Meter, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
 use crate::disk::{Candidate, Ddi, Disk, write_root};
@@ -97,13 +97,14 @@ pub fn boot(parts: &Parts, folder: &Path, answer: Answer, on_line: &(dyn Fn(&str
     let disk = folder.join(DISK);
     let boot = Boot {
         kernel: &parts.kernel.image,
-        initramfs: &folder.join(INITRAMFS),
+        initramfs: Some(&folder.join(INITRAMFS)),
         console: SERIAL,
         command_line: "",
         devices: &[],
         disks: &[&disk],
         late_disk: None,
         answer,
+        meter: Meter::Off,
         deadline: DEADLINE,
         on_line,
     };
