@@ -85,6 +85,8 @@ const PACKAGES: &[&str] = &[
     // A stand-in for a hardware security module, and openssl's way to it.
     "softhsm2",
     "pkcs11-provider",
+    // The machine's devicetree with a node of our own.
+    "device-tree-compiler",
     // The layer's parser.
     "python3-pip",
 ];
