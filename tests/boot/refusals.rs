@@ -6,6 +6,8 @@ use boot_record::config::Source;
 use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
+use xtask::disk::{Candidate, Disk};
+use xtask::qemu::Config;
 use xtask::qemu::bench::{self, Bench, Small, Trial};
 use xtask::tamper::Tamper;
 
@@ -28,6 +30,15 @@ pub fn tests() -> Vec<Test> {
         test("image_of_another_id_is_refused", |bench, folder| partition(bench, folder, Tamper::ImageId)),
         test("signed_sysext_is_refused", |bench, folder| esp(bench, folder, Tamper::Sysext)),
         test("word_of_the_command_line_that_is_not_allowed_is_refused", command_line),
+        test("unknown_key_in_the_configuration_is_refused", |bench, folder| {
+            let config = Config { more: "no-such-key = on", ..Config::default() };
+            configured(bench, folder, config, Reason::ConfigInvalid, "/etc/initoverlayfs.conf")
+        }),
+        test("image_without_the_configured_init_is_refused", |bench, folder| {
+            let config = Config { more: "init = /sbin/no-such-init", ..Config::default() };
+            configured(bench, folder, config, Reason::InitMissing, "vda1")
+        }),
+        test("partition_of_an_image_that_holds_none_is_refused", no_ddi),
     ]
 }
 
@@ -57,4 +68,20 @@ fn command_line(bench: &Bench, folder: &Path) -> Result<()> {
     let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
     let trial = Trial { disk: Some(disk), command_line: "systemd.run=/bin/sh", ..Trial::default() };
     assert_refused(&bench.boot(folder, &trial)?, Reason::CommandLine, "/proc/cmdline")
+}
+
+fn configured(bench: &Bench, folder: &Path, config: Config, reason: Reason, device: &str) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small::default())?;
+    let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+    assert_refused(&bench.boot(folder, &Trial { config, disk: Some(disk), ..Trial::default() })?, reason, device)
+}
+
+/// The label names an image, the partition holds text.
+fn no_ddi(bench: &Bench, folder: &Path) -> Result<()> {
+    let image = folder.join("image");
+    std::fs::write(&image, "no partition table is in here\n".repeat(4096))?;
+    let candidate = Candidate { name: bench::name("1.0"), image };
+    let disk = Disk { partitions: vec![candidate], ..Disk::default() };
+    let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
+    assert_refused(&outcome, Reason::NotADdi, "vda1")
 }

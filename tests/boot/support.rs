@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every boot test needs: the bench, a folder, and the few assertions there are.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -8,9 +9,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
-use xtask::boot_report::{self, Booted, Expected};
+use xtask::boot_report::{self, Booted, Expected, Failure};
 use xtask::qemu::bench::Bench;
 use xtask::qemu::{Exit, Outcome};
+
+#[path = "../refusal_record.rs"]
+mod refusal_record;
 
 /// Lines of the console that a failed test repeats.
 const CONSOLE_TAIL: usize = 40;
@@ -18,9 +22,15 @@ const CONSOLE_TAIL: usize = 40;
 /// The bench, made by the first test that runs: listing tests builds nothing.
 static BENCH: LazyLock<Result<Bench>> = LazyLock::new(Bench::open);
 
+thread_local! {
+    /// The test that runs in this thread.
+    static CURRENT: Cell<&'static str> = const { Cell::new("") };
+}
+
 /// A test with a folder of its own, which stays if the test fails. Prints its seconds.
 pub fn test(name: &'static str, body: impl FnOnce(&Bench, &Path) -> Result<()> + Send + 'static) -> Test {
     Test::test(name, move || {
+        CURRENT.set(name);
         let bench = BENCH.as_ref().map_err(|error| format!("{error:#}"))?;
         let started = Instant::now();
         let mut folder = bench.folder(name).map_err(|error| format!("{error:#}"))?;
@@ -36,7 +46,10 @@ pub fn test(name: &'static str, body: impl FnOnce(&Bench, &Path) -> Result<()> +
 /// The one assertion of a good boot: everything that `cargo xtask qemu` asks of BOOT OK.
 pub fn assert_boot_chain(outcome: &Outcome, expected: &Expected) -> Result<Booted> {
     match boot_report::check(outcome, expected) {
-        Ok(booted) => Ok(booted),
+        Ok(booted) => {
+            record_refusals(outcome)?;
+            Ok(booted)
+        }
         Err(failure) => bail!("{failure}\n{}", console(outcome)),
     }
 }
@@ -52,6 +65,14 @@ pub fn assert_refused(outcome: &Outcome, reason: Reason, device: &str) -> Result
     );
     ensure!(outcome.exit == Exit::PowerOff, "expected power off, found {:?}\n{}", outcome.exit, console(outcome));
     ensure!(outcome.report.is_none(), "the probe ran all the same\n{}", console(outcome));
+    record_refusals(outcome)
+}
+
+/// Puts what storage-init refused in this boot into the table of docs/security.md.
+fn record_refusals(outcome: &Outcome) -> Result<()> {
+    for Failure { reason, device, detail } in boot_report::refusals(&outcome.console) {
+        refusal_record::record("boot", CURRENT.get(), &reason, &device, &detail).context("cannot record a refusal")?;
+    }
     Ok(())
 }
 

@@ -23,6 +23,8 @@ pub use table::print;
 
 /// What storage-init prints when it gives up, after `storage-init: `.
 const FAILED: &str = "BOOT FAILED: ";
+/// What it prints of a candidate that it goes on without.
+const REFUSED: &str = "refused: ";
 /// How storage-init's lines begin, after the kernel's time stamp.
 pub const CONSOLE_PREFIX: &str = "storage-init: ";
 /// The optional argument that says the kernel checked a signature when the table was loaded.
@@ -121,10 +123,23 @@ pub fn check(outcome: &Outcome, expected: &Expected) -> Result<Booted, Failure> 
 
 /// storage-init's last words, if it gave up.
 pub fn refusal(console: &[String]) -> Option<Failure> {
-    let words = console.iter().find_map(|line| line.split_once(CONSOLE_PREFIX)?.1.strip_prefix(FAILED))?;
-    let mut fields = words.splitn(3, ": ");
-    let mut field = || fields.next().unwrap_or_default();
-    Some(Failure::new(field(), field(), field()))
+    said(console, FAILED).next()
+}
+
+/// All that storage-init refused: candidates, and what ended the boot unless it is the last word on one of those.
+pub fn refusals(console: &[String]) -> Vec<Failure> {
+    let mut refusals: Vec<Failure> = said(console, REFUSED).collect();
+    refusals.extend(said(console, FAILED).filter(|failure| !said(console, REFUSED).any(|refused| refused == *failure)));
+    refusals
+}
+
+/// storage-init's lines that begin so, as `REASON: DEVICE: DETAIL`.
+fn said<'a>(console: &'a [String], beginning: &'a str) -> impl Iterator<Item = Failure> + 'a {
+    console.iter().filter_map(move |line| {
+        let mut fields = line.split_once(CONSOLE_PREFIX)?.1.strip_prefix(beginning)?.splitn(3, ": ");
+        let mut field = || fields.next().unwrap_or_default();
+        Some(Failure::new(field(), field(), field()))
+    })
 }
 
 /// The record of the guest that was checked by nobody yet.

@@ -18,6 +18,7 @@ pub mod layer;
 pub mod plan;
 pub mod progress;
 pub mod qemu;
+pub mod refusals;
 pub mod repository;
 pub mod sandbox;
 pub mod suite;

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use xtask::cache::Cache;
 use xtask::plan::{self, Cost};
 use xtask::tools::Tools;
-use xtask::{bench, crates_inc, kernel, keys, layer, qemu, repository, suite, target, userspace};
+use xtask::{bench, crates_inc, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace};
 
 /// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
 const EXIT_NO_VERDICT: u8 = 2;
@@ -55,6 +55,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Writes the table of refusals in docs/security.md, out of what the last run of the tests saw.
+    Refusals {
+        /// Only checks that it is what the tests saw.
+        #[arg(long)]
+        check: bool,
+    },
     /// Writes the recipes' list of crates.
     Crates {
         /// Only checks that it is what rust/Cargo.lock gives.
@@ -87,6 +93,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Prepare => prepare(),
         Command::Tool { program, arguments } => tool(program, arguments),
+        Command::Refusals { check } => refusals::run(check).map(|()| ExitCode::SUCCESS),
         Command::Crates { check } => crates_inc::run(repository::root(), check).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -148,6 +155,7 @@ fn tool(program: OsString, arguments: Vec<OsString>) -> Result<ExitCode> {
     let paths: Vec<&std::path::Path> = paths.iter().map(PathBuf::as_path).collect();
     let program = program.to_str().context("the program's name is not UTF-8")?;
     let mut command = tools.command_by_hand(&folder, program, &paths)?;
-    command.args(arguments).envs(std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")));
+    let wanted = |name: &str| name.starts_with("CARGO_") || name == refusals::FOLDER_VARIABLE;
+    command.args(arguments).envs(std::env::vars().filter(|(name, _)| wanted(name)));
     Err(command.exec()).context("cannot run the program")
 }

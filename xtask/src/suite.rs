@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::progress::human;
 use crate::target::host_cargo;
 use crate::tools::Tools;
-use crate::{crates_inc, layer, repository};
+use crate::{crates_inc, layer, refusals, repository};
 
 /// Folders with a Cargo workspace of their own.
 const WORKSPACES: [&str; 3] = ["rust", "xtask", "tests/boot/probe"];
@@ -63,10 +63,12 @@ pub enum Tier {
     Layer,
     /// Boots in QEMU.
     Boot,
+    /// The table of refusals in docs/security.md, held against what the tests of the last run saw.
+    Refusals,
 }
 
 impl Tier {
-    const ALL: [Self; 4] = [Self::Lint, Self::Unit, Self::Layer, Self::Boot];
+    const ALL: [Self; 5] = [Self::Lint, Self::Unit, Self::Layer, Self::Boot, Self::Refusals];
 
     fn run(self, cache: &Cache, tools: &Tools) -> Result<Tally> {
         match self {
@@ -74,6 +76,7 @@ impl Tier {
             Self::Unit => unit(),
             Self::Layer => parse_layer(cache, tools),
             Self::Boot => boot(),
+            Self::Refusals => Ok(outcome("table of refusals", &refusals::run(true))),
         }
     }
 }
@@ -112,6 +115,7 @@ fn lint() -> Result<Tally> {
 
 fn unit() -> Result<Tally> {
     let mut tally = Tally::default();
+    refusals::forget(&["storage-init", "ddi"])?;
     // Test programs run in the tools root: they find mkfs.erofs, veritysetup and openssl of known versions there.
     let runner = std::env::current_exe().context("cannot find this program")?;
     let runner = format!("target.x86_64-unknown-linux-gnu.runner=[{:?}, \"tool\"]", runner.display().to_string());
@@ -126,16 +130,21 @@ fn unit() -> Result<Tally> {
 
 fn parse_layer(cache: &Cache, tools: &Tools) -> Result<Tally> {
     let mut tally = counted("parser", layer::parse_command(cache, tools)?)?;
-    let crates = crates_inc::run(repository::root(), true);
-    if let Err(error) = &crates {
-        println!("FAILED list of crates: {error:#}");
-    }
-    tally.add(Tally::one(crates.is_ok()));
+    tally.add(outcome("list of crates", &crates_inc::run(repository::root(), true)));
     Ok(tally)
+}
+
+/// A check that is a function of this program.
+fn outcome(name: &str, result: &Result<()>) -> Tally {
+    if let Err(error) = result {
+        println!("FAILED {name}: {error:#}");
+    }
+    Tally::one(result.is_ok())
 }
 
 fn boot() -> Result<Tally> {
     let manifest = repository::root().join("xtask/Cargo.toml");
+    refusals::forget(&["boot"])?;
     counted("boot tests", cargo(&manifest, &["test", "--locked", "--test", "boot"], &[BOOTS_AT_ONCE]))
 }
 
@@ -143,6 +152,7 @@ fn boot() -> Result<Tally> {
 fn cargo(manifest: &Path, command: &[&str], behind: &[&str]) -> Command {
     let mut cargo = host_cargo();
     cargo.args(command).arg("--manifest-path").arg(manifest).current_dir(repository::root());
+    cargo.env(refusals::FOLDER_VARIABLE, refusals::folder());
     if !behind.is_empty() {
         cargo.arg("--").args(behind);
     }

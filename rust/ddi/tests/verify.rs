@@ -7,6 +7,8 @@
     reason = "a test that cannot go on panics"
 )]
 
+#[path = "../../../tests/refusal_record.rs"]
+mod refusal_record;
 mod support;
 
 use std::fs;
@@ -115,6 +117,11 @@ impl Sample {
         assert_eq!(found, expected);
         assert_eq!(verdict["reason"], reason);
         assert_eq!(verdict["valid"], false);
+        // The reason that counts, with its words, for the table of docs/security.md.
+        let checks = verdict["checks"].as_array().unwrap();
+        let first = checks.iter().find(|check| check["result"] == "refused").unwrap();
+        let test = refusal_record::current_test();
+        refusal_record::record("ddi", &test, reason, "", &text(&first["detail"])).unwrap();
     }
 
     /// What `veritysetup verify` says: `Ok`, or its stderr.

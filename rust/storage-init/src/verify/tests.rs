@@ -7,6 +7,9 @@ use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
 
+#[path = "../../../../tests/refusal_record.rs"]
+mod refusal_record;
+
 const SIGNED: &[u8] = include_bytes!("../../tests/golden/signed.raw");
 const SIGNER: &[u8] = include_bytes!("../../tests/golden/signer.der");
 
@@ -21,8 +24,15 @@ fn describe_bytes(bytes: &[u8]) -> Result<(Described, Signer), Failure> {
 fn refusal(bytes: &[u8]) -> (Reason, String) {
     match describe_bytes(bytes) {
         Ok(_) => panic!("was not refused"),
-        Err(failure) => (failure.reason, failure.detail.into()),
+        Err(failure) => recorded(failure),
     }
+}
+
+/// Puts a refusal into the table of docs/security.md.
+fn recorded(Failure { reason, device, detail }: Failure) -> (Reason, String) {
+    let test = refusal_record::current_test();
+    refusal_record::record("storage-init", &test, reason.name(), &device, &detail).unwrap();
+    (reason, detail.into())
 }
 
 fn layout() -> Layout {
@@ -145,8 +155,8 @@ fn a_signer_that_is_not_configured_is_unknown() {
     };
     let refused = describe(&image, &[], &Blame("image"));
     let Err(failure) = refused else { panic!("was not refused") };
-    assert_eq!(failure.reason, Reason::SignerUnknown);
-    assert_eq!(&*failure.detail, "the signer is none of the configured certificates");
+    let expected = (Reason::SignerUnknown, "the signer is none of the configured certificates".to_owned());
+    assert_eq!(recorded(failure), expected);
 }
 
 #[test]
