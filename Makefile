@@ -9,6 +9,7 @@ XTASK = $(CARGO) run --quiet --manifest-path xtask/Cargo.toml --
 help:
 	@echo "make qemu                          build a signed image and boot it in QEMU"
 	@echo "make qemu ARGS='--source partition'  the same, the image in a partition of its own"
+	@echo "make qemu ARGS='--storage ufs'       the same from another kind of disk (ARGS='--help' lists them)"
 	@echo "make qemu ARGS='--tamper tree'       see a spoilt image refused (ARGS='--help' lists what can be spoilt)"
 	@echo "make test                          run every tier of tests"
 	@echo "make uninstall                     remove the cache, ~/.cache/meta-initoverlayfs"

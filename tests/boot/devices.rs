@@ -8,7 +8,7 @@ use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
 use std::time::Duration;
-use xtask::disk::Disk;
+use xtask::disk::{Disk, TableForm};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::{Config, Exit};
 use xtask::userspace::late_contents;
@@ -79,7 +79,7 @@ fn bad_primary_table(bench: &Bench, folder: &Path, source: Source) -> Result<()>
     let ddi = bench.small_ddi(folder, &Small { actions: &["read /dev/vda2"], ..Small::default() })?;
     let root = folder.join("root");
     std::fs::write(&root, late_contents())?;
-    let disk = Disk { root: Some(root), bad_primary_table: true, ..bench::disk(source, &[("1.0", &ddi)]) };
+    let disk = Disk { root: Some(root), table: TableForm::BadPrimary, ..bench::disk(source, &[("1.0", &ddi)]) };
     let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
     assert_boot_chain(&outcome, &expected("1.0", &ddi, source, false))?;
     let said = "storage-init: vda: the primary partition table is bad, using the backup";

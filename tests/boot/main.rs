@@ -10,6 +10,7 @@ mod candidates;
 mod corruption;
 mod devices;
 mod refusals;
+mod storage;
 mod support;
 mod systems;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     // The long ones first: the short ones fill what is left of the other core.
     tests.extend(systems::tests());
     tests.extend(devices::tests());
+    tests.extend(storage::tests());
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
     tests.extend(refusals::tests());

@@ -8,6 +8,7 @@ use boot_record::config::Source;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
 use xtask::qemu::bench::Bench;
+use xtask::qemu::storage::Storage;
 use xtask::qemu::system::{self, System};
 use xtask::qemu::{Answer, Outcome};
 use xtask::userspace::Release;
@@ -17,11 +18,23 @@ use crate::support::{assert_boot_chain, console, test};
 pub fn tests() -> Vec<Test> {
     vec![
         test("file_on_the_esp_reaches_multi_user_target", |bench, folder| {
-            boot(bench, folder, System { source: Source::EspFile, overlay: false, root: Release::Stable, tamper: None })
-                .map(|_| ())
+            let system = System {
+                source: Source::EspFile,
+                storage: Storage::Virtio,
+                overlay: false,
+                root: Release::Stable,
+                tamper: None,
+            };
+            boot(bench, folder, system).map(|_| ())
         }),
         test("partition_with_a_layer_reaches_multi_user_target_and_systemd_accepts_the_ddi", |bench, folder| {
-            let system = System { source: Source::Partition, overlay: true, root: Release::Next, tamper: None };
+            let system = System {
+                source: Source::Partition,
+                storage: Storage::Virtio,
+                overlay: true,
+                root: Release::Next,
+                tamper: None,
+            };
             accepted_by_systemd(&boot(bench, folder, system)?)
         }),
     ]
@@ -32,7 +45,7 @@ const CURRENT_SYSTEMD: u32 = 261;
 
 fn boot(bench: &Bench, folder: &Path, system: System) -> Result<Outcome> {
     let expected = system.prepare(bench.cache(), bench.parts(), folder)?;
-    let outcome = system::boot(bench.parts(), folder, Answer::PowerOff, &|_| {})?;
+    let outcome = system::boot(bench.parts(), folder, system.storage, Answer::PowerOff, &|_| {})?;
     assert_boot_chain(&outcome, &expected)?;
     let failed = text(&outcome, "failed-units")?;
     ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", console(&outcome));

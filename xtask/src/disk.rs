@@ -1,44 +1,38 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Disk images for QEMU: GPT, ESP with DDI files, DDI partitions, the real root.
 //!
-//! * The table is written by sfdisk, the ESP by mkfs.vfat and mcopy: not by the code that later reads them.
+//! * The table is written by sfdisk, the ESP by mkfs.vfat and mtools: not by the code that later reads them.
 //! * Sparse: blocks of zeros take no space and no time.
 //! * All of it is made without privileges; nothing is mounted.
 
 mod ddi;
 mod initramfs;
+mod table;
+pub mod vfat;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
 
 pub use ddi::{Ddi, DdiProgram};
 pub use initramfs::Initramfs;
+pub use table::TableForm;
+use vfat::{Format, Volume};
 
-/// Type of a partition that holds a whole DDI (docs/formats.md).
-const TYPE_DDI: &str = "5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27";
-/// Types of the Discoverable Partitions Specification.
-const TYPE_ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
-const TYPE_ROOT_ARM64: &str = "b921b045-1df0-41c3-af44-4c6f280d3fae";
 /// The label by which sysroot.mount inside the DDI finds the real root.
 const ROOT_LABEL: &str = "rootfs";
 /// Folder of DDI files on the ESP.
 const ESP_FOLDER: &str = "initoverlayfs";
 
 const MIB: u64 = 1 << 20;
-/// Unit of start and size in the sfdisk script, and logical sector size of the image.
-const SECTOR: u64 = 512;
 /// Room on an ESP besides its files: two FATs, folders, and space for one more small file.
 const ESP_RESERVE: u64 = 2 * MIB;
-/// From this size on FAT32 has enough clusters to be one (65525 of 512 bytes); below, mkfs.vfat decides.
-const FAT32_FROM: u64 = 36 * MIB;
 
 /// One DDI and the name that it is offered under.
 #[derive(Clone, Debug)]
@@ -49,108 +43,157 @@ pub struct Candidate {
     pub image: PathBuf,
 }
 
+/// What kind of medium an image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// Bytes of a logical sector, the unit of the partition table: 512 or 4096.
+    pub sector_size: u64,
+    /// Bytes of the image that come before the disk: an eMMC's boot partitions.
+    pub before: u64,
+    /// True: the disk's size is a power of two.
+    pub power_of_two: bool,
+}
+
+impl Default for Medium {
+    fn default() -> Self {
+        Self { sector_size: 512, before: 0, power_of_two: false }
+    }
+}
+
 /// What is on a disk, in the order it lies there.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
+    /// What lies in an eMMC's first boot partition: an image of at most that size.
+    pub boot_partition: Option<PathBuf>,
+    /// Partitions before all others.
+    pub first: Vec<Partition>,
     /// DDI files on the ESP; `None`: there is no ESP.
     pub esp: Option<Vec<Candidate>>,
     /// DDIs written straight into partitions.
     pub partitions: Vec<Candidate>,
     /// An ext4 image for the real root.
     pub root: Option<PathBuf>,
-    /// True: the primary header of the partition table is damaged, its backup is not.
-    pub bad_primary_table: bool,
+    /// How the partition table is written.
+    pub table: TableForm,
 }
 
 /// A partition to be made.
-struct Part {
-    type_guid: &'static str,
-    label: String,
-    /// What goes into it.
-    contents: PathBuf,
-    size: u64,
+#[derive(Clone, Debug)]
+pub struct Partition {
+    /// Its type.
+    pub kind: PartitionType,
+    /// Its label.
+    pub label: String,
+    /// What goes into it; `None`: a mebibyte of zeros.
+    pub contents: Option<PathBuf>,
+}
+
+/// The partition types there are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionType {
+    /// EFI system partition.
+    Esp,
+    /// Extended boot loader partition.
+    Xbootldr,
+    /// A whole DDI (docs/formats.md).
+    Ddi,
+    /// The real root.
+    Root,
+    /// Data of no interest.
+    Data,
+}
+
+impl PartitionType {
+    /// Of the Discoverable Partitions Specification, our own, or Linux' for data.
+    const fn guid(self) -> &'static str {
+        match self {
+            Self::Esp => "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+            Self::Xbootldr => "bc13c2ff-59e6-4262-a352-b275fd6f7172",
+            Self::Ddi => "5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27",
+            Self::Root => "b921b045-1df0-41c3-af44-4c6f280d3fae",
+            Self::Data => "0fc63daf-8483-4772-8e79-3d69d8477de4",
+        }
+    }
 }
 
 impl Disk {
     /// Number of the real root's partition, were it there.
     pub fn root_number(&self) -> usize {
-        usize::from(self.esp.is_some()) + self.partitions.len() + 1
+        self.first.len() + usize::from(self.esp.is_some()) + self.partitions.len() + 1
     }
 
     /// Writes the image to `path`, in a folder of the cache.
     ///
     /// # Errors
-    /// An image of [`Disk`] cannot be read, or one of the tools fails.
-    pub fn write(&self, tools: &Tools, path: &Path) -> Result<()> {
-        let mut parts = Vec::new();
+    /// An image of [`Disk`] cannot be read or has no room, or one of the tools fails.
+    pub fn write(&self, tools: &Tools, path: &Path, medium: Medium) -> Result<()> {
+        let mut partitions = self.first.clone();
+        let esp = path.with_extension("esp");
         if let Some(files) = &self.esp {
-            let image = path.with_extension("esp");
-            write_esp(tools, files, &image)?;
-            parts.push(Part::new(TYPE_ESP, "esp", &image)?);
+            write_esp(tools, files, &esp, medium)?;
+            partitions.push(Partition::of(PartitionType::Esp, "esp", &esp));
         }
-        for candidate in &self.partitions {
-            parts.push(Part::new(TYPE_DDI, &candidate.name, &candidate.image)?);
-        }
-        if let Some(root) = &self.root {
-            parts.push(Part::new(TYPE_ROOT_ARM64, ROOT_LABEL, root)?);
-        }
+        let ddis = self.partitions.iter();
+        partitions.extend(ddis.map(|ddi| Partition::of(PartitionType::Ddi, &ddi.name, &ddi.image)));
+        partitions.extend(self.root.iter().map(|root| Partition::of(PartitionType::Root, ROOT_LABEL, root)));
+        let partitions: Vec<(Partition, u64)> = partitions
+            .into_iter()
+            .map(|partition| partition.size().map(|size| (partition, size)))
+            .collect::<Result<_>>()?;
+
         // 1 MiB before the first partition for the table, 1 MiB after the last for its backup.
-        let size = 2 * MIB + parts.iter().map(|part| part.size).sum::<u64>();
+        let used = 2 * MIB + partitions.iter().map(|(_, size)| size).sum::<u64>();
+        let size = if medium.power_of_two { used.next_power_of_two() } else { used };
         make_sparse(path, size)?;
-        let (script, starts) = script(&parts);
+        let (script, starts) = table::script(&partitions, medium.sector_size);
         let mut sfdisk = tools.command("sfdisk", &[path])?;
-        feed(sfdisk.arg("--quiet").arg(path), &script)?;
-        for (part, start) in parts.iter().zip(starts) {
-            copy_sparse(&part.contents, path, start)?;
-        }
-        if self.bad_primary_table {
-            // The first byte of its signature.
-            File::options().write(true).open(path)?.write_all_at(b"e", SECTOR)?;
+        sfdisk.args(["--quiet", "--sector-size", &medium.sector_size.to_string()]);
+        feed(sfdisk.arg(path), &script)?;
+        self.table.apply(path, medium.sector_size)?;
+        for ((partition, _), start) in partitions.iter().zip(starts) {
+            if let Some(contents) = &partition.contents {
+                copy_sparse(contents, path, start)?;
+            }
         }
         if self.esp.is_some() {
-            let image = path.with_extension("esp");
-            std::fs::remove_file(&image).with_context(|| format!("cannot remove {}", image.display()))?;
+            std::fs::remove_file(&esp).with_context(|| format!("cannot remove {}", esp.display()))?;
         }
-        Ok(())
+        if medium.before > 0 { self.put_behind_boot_partitions(path, medium.before, size) } else { Ok(()) }
+    }
+
+    /// Makes room for an eMMC's boot partitions at the front of the image.
+    fn put_behind_boot_partitions(&self, path: &Path, before: u64, size: u64) -> Result<()> {
+        let user_area = path.with_extension("user-area");
+        std::fs::rename(path, &user_area).with_context(|| format!("cannot rename {}", path.display()))?;
+        make_sparse(path, before + size)?;
+        if let Some(contents) = &self.boot_partition {
+            ensure!(file_size(contents)? <= before / 2, "{} is too large for a boot partition", contents.display());
+            copy_sparse(contents, path, 0)?;
+        }
+        copy_sparse(&user_area, path, before)?;
+        std::fs::remove_file(&user_area).with_context(|| format!("cannot remove {}", user_area.display()))
     }
 }
 
-impl Part {
-    fn new(type_guid: &'static str, label: &str, contents: &Path) -> Result<Self> {
-        let size = file_size(contents)?.next_multiple_of(MIB);
-        Ok(Self { type_guid, label: label.to_owned(), contents: contents.to_owned(), size })
+impl Partition {
+    fn of(kind: PartitionType, label: &str, contents: &Path) -> Self {
+        Self { kind, label: label.to_owned(), contents: Some(contents.to_owned()) }
+    }
+
+    /// Its size on the disk, in bytes.
+    fn size(&self) -> Result<u64> {
+        self.contents.as_deref().map_or(Ok(MIB), |contents| Ok(file_size(contents)?.next_multiple_of(MIB)))
     }
 }
 
-/// The sfdisk script, and where each partition starts, in bytes.
-fn script(parts: &[Part]) -> (String, Vec<u64>) {
-    let mut script = String::from("label: gpt\n");
-    let mut starts = Vec::new();
-    let mut start = MIB;
-    for Part { type_guid, label, size, .. } in parts {
-        let line = format!("start={}, size={}, type={type_guid}, name=\"{label}\"\n", start / SECTOR, size / SECTOR);
-        script.push_str(&line);
-        starts.push(start);
-        start += size;
-    }
-    (script, starts)
-}
-
-fn write_esp(tools: &Tools, files: &[Candidate], image: &Path) -> Result<()> {
+fn write_esp(tools: &Tools, files: &[Candidate], image: &Path, medium: Medium) -> Result<()> {
     let contents = files.iter().map(|file| file_size(&file.image)).sum::<Result<u64>>()?;
     // A hundredth for the FATs of 512-byte clusters.
     let size = (contents + contents / 50 + ESP_RESERVE).next_multiple_of(MIB);
-    make_sparse(image, size)?;
-    let mut mkfs = tools.command("mkfs.vfat", &[image])?;
-    mkfs.args(["--invariant", "-n", "ESP"]);
-    if size >= FAT32_FROM {
-        mkfs.args(["-F", "32"]);
-    }
-    run(mkfs.arg(image))?;
-    run(tools.command("mmd", &[image])?.arg("-i").arg(image).arg(format!("::{ESP_FOLDER}")))?;
+    let volume = Volume::make(tools, image, size, Format { sector: medium.sector_size, ..Format::default() })?;
+    volume.make_folder(ESP_FOLDER)?;
     for file in files {
-        let mut mcopy = tools.command("mcopy", &[image, &file.image])?;
-        run(mcopy.arg("-i").arg(image).arg(&file.image).arg(format!("::{ESP_FOLDER}/{}.raw", file.name)))?;
+        volume.copy_in(&file.image, &format!("{ESP_FOLDER}/{}.raw", file.name))?;
     }
     Ok(())
 }
@@ -164,7 +207,9 @@ pub fn write_root(tools: &Tools, tree: &Tree, image: &Path, size: u64) -> Result
     tree.write_tar(&tar, FILE_TIME)?;
     make_sparse(image, size)?;
     let mut mke2fs = tools.command("mke2fs", &[image, &tar])?;
-    mke2fs.env("SOURCE_DATE_EPOCH", FILE_TIME.to_string()).args(["-q", "-t", "ext4", "-L", ROOT_LABEL, "-U"]);
+    mke2fs.env("SOURCE_DATE_EPOCH", FILE_TIME.to_string());
+    // Blocks that a disk with sectors of 4096 bytes can be read in.
+    mke2fs.args(["-q", "-t", "ext4", "-b", "4096", "-L", ROOT_LABEL, "-U"]);
     // Any fixed UUIDs do: derived ones would say nothing more.
     mke2fs.args(["6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e11", "-E"]);
     mke2fs.arg("hash_seed=6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e12,root_owner=0:0").arg("-d").arg(&tar).arg(image);
@@ -231,20 +276,6 @@ fn feed(command: &mut Command, input: &str) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-
-    #[test]
-    fn partitions_follow_each_other_from_the_first_mebibyte() {
-        let part =
-            |label: &str, size| Part { type_guid: TYPE_DDI, label: label.into(), contents: PathBuf::new(), size };
-        let (script, starts) = script(&[part("a_1", 2 * MIB), part("b_2", MIB)]);
-        assert_eq!(starts, [MIB, 3 * MIB]);
-        assert_eq!(
-            script,
-            "label: gpt\n\
-             start=2048, size=4096, type=5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27, name=\"a_1\"\n\
-             start=6144, size=2048, type=5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27, name=\"b_2\"\n"
-        );
-    }
 
     #[test]
     fn a_sparse_copy_is_a_copy() {

@@ -14,6 +14,7 @@ mod console;
 mod parts;
 mod qmp;
 mod report;
+pub mod storage;
 pub mod system;
 
 use std::fs::File;
@@ -31,6 +32,7 @@ use anyhow::{Context, Result, bail};
 use crate::tools::Tools;
 use console::Console;
 use qmp::Event;
+use storage::Storage;
 
 pub use command::{Options, run};
 pub use parts::{Config, IMAGE_ID, Parts};
@@ -82,7 +84,9 @@ pub struct Boot<'a> {
     pub command_line: &'a str,
     /// Further devices, as QEMU's `-device` takes them.
     pub devices: &'a [&'a str],
-    /// Disks that are there from the start, in order: vda, vdb, ...
+    /// What its disks are.
+    pub storage: Storage,
+    /// Disks that are there from the start, in order: vda, vdb, ..., or the logical units of UFS.
     pub disks: &'a [&'a Path],
     /// A disk that is plugged in this long after the start.
     pub late_disk: Option<(&'a Path, Duration)>,
@@ -201,10 +205,11 @@ impl Boot<'_> {
             command.arg("-initrd").arg(initramfs);
         }
         command.args(["-append", format!("console={} panic=-1 {}", self.console, self.command_line).trim_end()]);
-        for (number, disk) in self.disks.iter().enumerate() {
-            command.args(["-drive", &drive(&format!("disk{number}"), disk)?]);
-            command.args(["-device", &format!("virtio-blk-pci,drive=disk{number}")]);
+        let drives: Vec<String> = (0..self.disks.len()).map(|number| format!("disk{number}")).collect();
+        for (id, disk) in drives.iter().zip(self.disks) {
+            command.args(["-drive", &drive(id, disk)?]);
         }
+        command.args(self.storage.devices(&drives).iter().flat_map(|device| ["-device", device]));
         if let Some((disk, _)) = self.late_disk {
             let slot = format!("pcie-root-port,id={SLOT},chassis=1,slot=1");
             command.args(["-device", &slot, "-drive", &drive(LATE_DRIVE, disk)?]);

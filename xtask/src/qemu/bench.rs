@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bench of the boot tests: small DDIs, whose init is the probe, on disks made for one boot.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -48,6 +48,8 @@ pub struct Trial<'a> {
     pub config: Config,
     /// The disk; `None`: the machine has none.
     pub disk: Option<Disk>,
+    /// Further disks, all of which come before it.
+    pub others: Vec<Disk>,
     /// Plugs the disk in this long after the start.
     pub late: Option<Duration>,
     /// The kernel's console; `null` is none.
@@ -65,6 +67,7 @@ impl Default for Trial<'_> {
         Self {
             config: Config::default(),
             disk: None,
+            others: Vec::new(),
             late: None,
             console: SERIAL,
             command_line: "",
@@ -134,22 +137,23 @@ impl Bench {
     pub fn boot(&self, folder: &Path, trial: &Trial<'_>) -> Result<Outcome> {
         let initramfs = folder.join("initramfs.cpio");
         self.parts.write_initramfs(&trial.config, &initramfs)?;
-        let disk = folder.join("disk.img");
-        if let Some(contents) = &trial.disk {
-            contents.write(&self.parts.tools, &disk).context("cannot make the disk")?;
+        let medium = trial.config.storage.medium();
+        let mut images = Vec::new();
+        for (number, disk) in trial.others.iter().chain(&trial.disk).enumerate() {
+            let image = folder.join(format!("disk{number}.img"));
+            disk.write(&self.parts.tools, &image, medium).context("cannot make the disk")?;
+            images.push(image);
         }
-        let present = trial.disk.as_ref().map(|_| disk.as_path());
-        let (disks, late_disk) = match trial.late {
-            Some(delay) => (None, present.map(|disk| (disk, delay))),
-            None => (present, None),
-        };
+        let mut disks: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
+        let late_disk = trial.late.and_then(|delay| Some((disks.pop()?, delay)));
         Boot {
             kernel: &self.parts.kernel.image,
             initramfs: Some(&initramfs),
             console: trial.console,
             command_line: trial.command_line,
             devices: trial.devices,
-            disks: disks.as_slice(),
+            storage: trial.config.storage,
+            disks: &disks,
             late_disk,
             answer: trial.answer,
             meter: Meter::Off,

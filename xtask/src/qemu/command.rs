@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use boot_record::config::Source;
 
 use super::parts::Parts;
+use super::storage::Storage;
 use super::system::{self, DISK, System};
 use super::{Answer, Outcome};
 use crate::boot_report::{self, CONSOLE_PREFIX, Expected};
@@ -22,6 +23,9 @@ pub struct Options {
     /// Where storage-init looks for the DDI.
     #[arg(long, value_enum, default_value_t = From::Esp)]
     source: From,
+    /// What the disk is.
+    #[arg(long, value_enum, default_value_t = Storage::Virtio)]
+    storage: Storage,
     /// Spoils the boot in one way, to see it refused.
     #[arg(long, value_enum, value_name = "KIND")]
     tamper: Option<Tamper>,
@@ -67,6 +71,7 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
             From::Esp => Source::EspFile,
             From::Partition => Source::Partition,
         },
+        storage: options.storage,
         overlay: options.overlay == Switch::On,
         root: Release::Stable,
         tamper: options.tamper,
@@ -75,7 +80,7 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
     step.done();
 
     let answer = if options.keep { Answer::Stay } else { Answer::PowerOff };
-    let outcome = system::boot(&parts, &folder, answer, &|line| {
+    let outcome = system::boot(&parts, &folder, options.storage, answer, &|line| {
         if line.contains(CONSOLE_PREFIX) {
             println!("{line}");
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use boot_record::config::Source;
 
+use super::storage::Storage;
 use crate::cache::Cache;
 use crate::disk::{DdiProgram, Initramfs};
 use crate::kernel::{self, Kernel};
@@ -88,15 +89,29 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// True: a writable layer.
     pub overlay: bool,
+    /// What the disk is: the pattern of disks that may be looked at is the storage's.
+    pub storage: Storage,
+    /// Another pattern.
+    pub device: Option<&'static str>,
     /// How long to wait for a disk.
     pub device_deadline: &'static str,
+    /// Keys that the command line may have besides `console` and `panic`.
+    pub cmdline_allow: &'static str,
     /// Further lines.
     pub more: &'static str,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sources: vec![Source::EspFile, Source::Partition], overlay: false, device_deadline: "2s", more: "" }
+        Self {
+            sources: vec![Source::EspFile, Source::Partition],
+            overlay: false,
+            storage: Storage::default(),
+            device: None,
+            device_deadline: "2s",
+            cmdline_allow: "",
+            more: "",
+        }
     }
 }
 
@@ -105,22 +120,30 @@ impl Config {
     fn text(&self) -> String {
         let sources: Vec<String> = self.sources.iter().map(Source::to_string).collect();
         let overlay = if self.overlay { "on" } else { "off" };
+        let device = self.device.unwrap_or_else(|| self.storage.pattern());
         format!(
             "# Boot tests on QEMU's virt board.\n\
              image-id = {IMAGE_ID}\n\
              sources = {}\n\
-             device = /devices/platform/*.pcie/pci*/virtio*/block/vd*\n\
+             device = {device}\n\
              device-deadline = {}\n\
              signature = kernel\n\
              certificate = {CERTIFICATE}\n\
              overlay = {overlay}\n\
-             cmdline-allow = console panic\n\
+             cmdline-allow = console panic {}\n\
              measure = none\n\
              {}\n",
             sources.join(" "),
             self.device_deadline,
+            self.cmdline_allow,
             self.more
         )
+    }
+
+    /// Whether storage-init will look at a disk.
+    #[cfg(test)]
+    pub(super) fn allows(&self, devpath: &str) -> Option<bool> {
+        Some(boot_record::config::parse(self.text().as_bytes()).ok()?.allows_device(devpath))
     }
 }
 
@@ -135,7 +158,5 @@ mod tests {
         let parsed = boot_record::config::parse(config.text().as_bytes()).unwrap();
         assert_eq!(parsed.image_id, IMAGE_ID);
         assert!(parsed.overlay);
-        let devpath = "/devices/platform/4010000000.pcie/pci0000:00/0000:00:01.0/virtio0/block/vda";
-        assert!(parsed.allows_device(devpath));
     }
 }

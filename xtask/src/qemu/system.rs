@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use boot_record::config::Source;
 
 use super::parts::{Config, IMAGE_ID, Parts};
+use super::storage::Storage;
 use super::{Answer, Boot, Meter, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
@@ -31,6 +32,8 @@ const INITRAMFS: &str = "initramfs.cpio";
 pub struct System {
     /// Where the DDI lies.
     pub source: Source,
+    /// What the disk is.
+    pub storage: Storage,
     /// True: with a writable layer.
     pub overlay: bool,
     /// The Debian of the real root; the DDI's is [`Release::Stable`].
@@ -45,7 +48,13 @@ impl System {
     /// # Errors
     /// A part cannot be made.
     pub fn prepare(&self, cache: &Cache, parts: &Parts, folder: &Path) -> Result<Expected> {
-        let config = Config { sources: vec![self.source], overlay: self.overlay, ..Config::default() };
+        let config = Config {
+            sources: vec![self.source],
+            overlay: self.overlay,
+            storage: self.storage,
+            device_deadline: self.storage.deadline(),
+            ..Config::default()
+        };
         parts.write_initramfs(&config, &folder.join(INITRAMFS))?;
         let name = format!("{IMAGE_ID}_{VERSION}");
         let ddi = self.ddi(cache, parts, &folder.join(format!("{name}.raw")))?;
@@ -63,14 +72,14 @@ impl System {
         if let Some(tamper) = self.tamper {
             tamper.apply_to_disk(&mut disk);
         }
-        disk.write(&parts.tools, &folder.join(DISK))?;
+        disk.write(&parts.tools, &folder.join(DISK), self.storage.medium())?;
         std::fs::remove_file(&root).with_context(|| format!("cannot remove {}", root.display()))?;
         Ok(Expected {
             root_hash: ddi.root_hash,
             version: VERSION.to_owned(),
             source: self.source,
             overlay: self.overlay,
-            target: Target::RealRoot { device: format!("/dev/vda{}", disk.root_number()) },
+            target: Target::RealRoot { device: format!("/dev/{}", self.storage.partition(disk.root_number())) },
         })
     }
 
@@ -93,7 +102,13 @@ impl System {
 ///
 /// # Errors
 /// QEMU cannot be run.
-pub fn boot(parts: &Parts, folder: &Path, answer: Answer, on_line: &(dyn Fn(&str) + Sync)) -> Result<Outcome> {
+pub fn boot(
+    parts: &Parts,
+    folder: &Path,
+    storage: Storage,
+    answer: Answer,
+    on_line: &(dyn Fn(&str) + Sync),
+) -> Result<Outcome> {
     let disk = folder.join(DISK);
     let boot = Boot {
         kernel: &parts.kernel.image,
@@ -101,6 +116,7 @@ pub fn boot(parts: &Parts, folder: &Path, answer: Answer, on_line: &(dyn Fn(&str
         console: SERIAL,
         command_line: "",
         devices: &[],
+        storage,
         disks: &[&disk],
         late_disk: None,
         answer,
