@@ -13,7 +13,9 @@ pub const MAX_LENGTH: usize = 65535;
 pub mod tag {
     #![allow(missing_docs, reason = "each is the ASN.1 type its name says")]
     pub const INTEGER: u8 = 0x02;
+    pub const BIT_STRING: u8 = 0x03;
     pub const OCTET_STRING: u8 = 0x04;
+    pub const NULL: u8 = 0x05;
     pub const OID: u8 = 0x06;
     pub const UTF8_STRING: u8 = 0x0c;
     pub const PRINTABLE_STRING: u8 = 0x13;
@@ -132,6 +134,18 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub const fn new(der: &'a [u8]) -> Self {
         Self { bytes: der, base: 0 }
+    }
+
+    /// Over a part of a file that begins at byte `offset` of it, so that errors name the file's bytes.
+    #[must_use]
+    pub const fn at(der: &'a [u8], offset: usize) -> Self {
+        Self { bytes: der, base: offset }
+    }
+
+    /// Where the next value is.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.base
     }
 
     /// Whether no value is left.

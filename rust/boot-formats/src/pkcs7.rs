@@ -2,26 +2,25 @@
 //! Who signed: the sole signer that a detached PKCS#7 signature names (RFC 2315; RFC 5652 for the same in CMS).
 //!
 //! Reads what the kernel's crypto/asymmetric_keys/pkcs7_parser.c reads and refuses what would let the two disagree
-//! about who the signer is: several signers, signed attributes (the signature would be over those), contents.
+//! about who the signer is: several signers, signed attributes (the signature would be over those), contents. Nothing in a
+//! signature without embedded certificate is left unread: no bit of it can change and be accepted.
 //!
 //! One embedded certificate is let through, because systemd-repart embeds the signer's. It is no trust anchor:
 //! [`Certificate::is_signer`](crate::x509::Certificate::is_signer) wants it to be, byte for byte, the configured one.
 //!
 //! Does not check the signature.
 
+mod algorithm;
 mod oid;
 
+pub use algorithm::{
+    Algorithm, Digest, OID_ECDSA_SHA256, OID_ECDSA_SHA384, OID_ECDSA_SHA512, OID_RSA, OID_SHA256, OID_SHA384,
+    OID_SHA512, Scheme,
+};
 pub use oid::Oid;
 
 use crate::der::{self, Reader, Value, tag};
 use core::fmt;
-
-/// Contents of the object identifier of SHA-256, 2.16.840.1.101.3.4.2.1.
-pub const OID_SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
-/// Contents of the object identifier of RSA with PKCS#1 v1.5 padding, 1.2.840.113549.1.1.1.
-pub const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-/// Contents of the object identifier of the same with SHA-256, 1.2.840.113549.1.1.11.
-pub const OID_SHA256_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
 
 /// 1.2.840.113549.1.7.2
 const OID_SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
@@ -45,25 +44,6 @@ pub struct Signer<'a> {
     pub embedded_certificate: Option<&'a [u8]>,
 }
 
-impl Signer<'_> {
-    /// The policy of signatures by RSA with PKCS#1 v1.5 padding over a SHA-256 digest. CMS has two names for that, RSA and
-    /// SHA-256 with RSA; both pass here, and what the kernel knows of the two is the kernel's to say.
-    ///
-    /// Looks at the names of the algorithms only; their parameters are not read.
-    ///
-    /// # Errors
-    /// [`Error::DigestAlgorithm`], [`Error::SignatureAlgorithm`].
-    pub fn require_sha256_rsa(&self) -> Result<(), Error> {
-        if self.digest_algorithm != OID_SHA256 {
-            return Err(Error::DigestAlgorithm { found: Oid::new(self.digest_algorithm) });
-        }
-        if self.signature_algorithm != OID_RSA && self.signature_algorithm != OID_SHA256_WITH_RSA {
-            return Err(Error::SignatureAlgorithm { found: Oid::new(self.signature_algorithm) });
-        }
-        Ok(())
-    }
-}
-
 /// Why a signature is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -80,7 +60,7 @@ pub enum Error {
     NotData,
     /// The signed contents are in the signature; they belong outside.
     NotDetached,
-    /// More embedded certificates than one.
+    /// A place for embedded certificates, with none or several in it.
     EmbeddedCertificates {
         /// How many.
         found: usize,
@@ -91,6 +71,18 @@ pub enum Error {
     SignerCount {
         /// How many.
         found: usize,
+    },
+    /// Not exactly one digest in the list of them.
+    DigestCount {
+        /// How many.
+        found: usize,
+    },
+    /// The signer's digest is not the one in the list.
+    DigestNotListed,
+    /// An algorithm with parameters.
+    Parameters {
+        /// Where they are.
+        offset: usize,
     },
     /// The signer is named by key identifier, which a certificate need not have.
     SubjectKeyIdentifier,
@@ -107,6 +99,13 @@ pub enum Error {
     SignatureAlgorithm {
         /// Which.
         found: Oid,
+    },
+    /// The digest and the signature algorithm name different digests.
+    DigestsDiffer {
+        /// The digest.
+        digest: Digest,
+        /// That of the signature algorithm.
+        signature: Digest,
     },
 }
 
@@ -126,20 +125,26 @@ impl fmt::Display for Error {
             Self::NotData => f.write_str("signed contents are not plain data"),
             Self::NotDetached => f.write_str("not detached: the signed contents are inside"),
             Self::EmbeddedCertificates { found } => {
-                write!(f, "{found} embedded certificates, expected at most 1")
+                write!(f, "a list of {found} embedded certificates, expected 1 or no list")
             }
             Self::EmbeddedRevocationLists => f.write_str("embedded revocation lists"),
             Self::SignerCount { found } => write!(f, "{found} signers, expected 1"),
+            Self::DigestCount { found } => write!(f, "a list of {found} digest algorithms, expected 1"),
+            Self::DigestNotListed => f.write_str("the signer's digest algorithm is not the one listed"),
+            Self::Parameters { offset } => write!(f, "at byte {offset}: algorithm with parameters, expected none"),
             Self::SubjectKeyIdentifier => {
                 f.write_str("signer named by key identifier, expected issuer and serial number")
             }
             Self::SignedAttributes => f.write_str("signed attributes, expected a bare signature"),
             Self::UnsignedAttributes => f.write_str("unsigned attributes, expected a bare signature"),
             Self::DigestAlgorithm { found } => {
-                write!(f, "digest algorithm {found}, expected SHA-256, 2.16.840.1.101.3.4.2.1")
+                write!(f, "digest algorithm {found}, expected SHA-256, SHA-384 or SHA-512")
             }
             Self::SignatureAlgorithm { found } => {
-                write!(f, "signature algorithm {found}, expected RSA, 1.2.840.113549.1.1.1 or .11")
+                write!(f, "signature algorithm {found}, expected RSA, 1.2.840.113549.1.1.1, or ECDSA")
+            }
+            Self::DigestsDiffer { digest, signature } => {
+                write!(f, "signed by ECDSA with {}, but the digest is {}", signature.name(), digest.name())
             }
         }
     }
@@ -167,12 +172,11 @@ pub fn sole_signer(der: &[u8]) -> Result<Signer<'_>, Error> {
 
     let mut signed_data = signed_data.reader();
     let version = signed_data.expect(tag::INTEGER)?;
-    // Which digests there are is said again by the signer.
-    signed_data.expect(tag::SET)?;
+    let digest = digest_algorithm(signed_data.expect(tag::SET)?)?;
     check_contents(signed_data.expect(tag::SEQUENCE)?)?;
     let embedded_certificate = match signed_data.optional(tag::CONTEXT_0)? {
         Some(set) => match elements(set)? {
-            (certificate, 0 | 1) => certificate,
+            (Some(certificate), 1) => Some(certificate),
             (_, found) => return Err(Error::EmbeddedCertificates { found }),
         },
         None => None,
@@ -188,6 +192,9 @@ pub fn sole_signer(der: &[u8]) -> Result<Signer<'_>, Error> {
     };
     // After the signer: a version of 3 follows from one that is named by key identifier, which is the better reason.
     require_version_1(version)?;
+    if digest != signer.digest_algorithm {
+        return Err(Error::DigestNotListed);
+    }
     Ok(Signer { embedded_certificate: embedded_certificate.map(|value| value.whole), ..signer })
 }
 
@@ -245,7 +252,29 @@ fn signer_info(info: Value<'_>) -> Result<Signer<'_>, Error> {
     Ok(Signer { issuer, serial, digest_algorithm, signature_algorithm, signature, embedded_certificate: None })
 }
 
-/// The object identifier of an AlgorithmIdentifier; its parameters are left to who uses it.
-fn algorithm(identifier: Value<'_>) -> Result<&[u8], der::Error> {
-    identifier.reader().expect(tag::OID).map(|oid| oid.contents)
+/// The only digest of the list; the signer names it again.
+fn digest_algorithm(list: Value<'_>) -> Result<&[u8], Error> {
+    match elements(list)? {
+        (Some(identifier), 1) => algorithm(identifier),
+        (_, found) => Err(Error::DigestCount { found }),
+    }
+}
+
+/// The object identifier of an AlgorithmIdentifier. None of the algorithms that may sign has parameters: there are none, or
+/// NULL.
+fn algorithm(identifier: Value<'_>) -> Result<&[u8], Error> {
+    if identifier.tag != tag::SEQUENCE {
+        return Err(
+            der::Error::Tag { offset: identifier.offset, expected: tag::SEQUENCE, found: identifier.tag }.into()
+        );
+    }
+    let mut identifier = identifier.reader();
+    let oid = identifier.expect(tag::OID)?.contents;
+    let offset = identifier.offset();
+    match identifier.optional(tag::NULL)? {
+        Some(null) if !null.contents.is_empty() => return Err(Error::Parameters { offset }),
+        None if !identifier.is_empty() => return Err(Error::Parameters { offset }),
+        _ => identifier.end()?,
+    }
+    Ok(oid)
 }

@@ -3,6 +3,10 @@
 //!
 //! A certificate here is a pin. Not looked at: validity (there is no clock), extensions, the issuer's signature.
 
+mod public_key;
+
+pub use public_key::{KeyError, PublicKey};
+
 use crate::der::{self, Reader, Value, tag};
 use crate::pkcs7::Signer;
 use core::fmt;
@@ -24,6 +28,8 @@ pub struct Certificate<'a> {
     /// The subject's common name, the last if it has several; `None` if it has none or not as UTF-8, printable or
     /// IA5 string.
     pub subject_common_name: Option<&'a str>,
+    /// Its key, not looked at yet: [`public_key`](Self::public_key) does.
+    pub public_key_info: Value<'a>,
     /// The whole certificate.
     pub der: &'a [u8],
 }
@@ -62,11 +68,11 @@ pub fn parse(der: &[u8]) -> Result<Certificate<'_>, Error> {
     let issuer = tbs.expect(tag::SEQUENCE)?.whole;
     tbs.expect(tag::SEQUENCE)?; // validity
     let subject_common_name = common_name(tbs.expect(tag::SEQUENCE)?)?;
-    tbs.expect(tag::SEQUENCE)?; // public key
+    let public_key_info = tbs.expect(tag::SEQUENCE)?;
     certificate.expect(tag::SEQUENCE)?; // signature algorithm
     certificate.any()?; // signature
     certificate.end()?;
-    Ok(Certificate { issuer, serial, subject_common_name, der })
+    Ok(Certificate { issuer, serial, subject_common_name, public_key_info, der })
 }
 
 fn common_name(name: Value<'_>) -> Result<Option<&str>, der::Error> {

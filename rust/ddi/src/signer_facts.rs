@@ -19,9 +19,9 @@ pub struct SignerFacts {
     pub issuer: String,
     /// Serial number of that certificate, hexadecimal digits.
     pub serial: String,
-    /// `sha256`, or the object identifier of another digest.
+    /// `sha256`, `sha384`, `sha512`, or the object identifier of another digest.
     pub digest: String,
-    /// `rsaEncryption`, `sha256WithRSAEncryption`, or the object identifier of another algorithm.
+    /// `rsaEncryption`, `ecdsa-with-SHA256` and so on, or the object identifier of another algorithm.
     pub algorithm: String,
     /// Bits of the signature: those of the key.
     pub bits: usize,
@@ -50,11 +50,15 @@ impl SignerFacts {
             serial: hex(signer.serial),
             digest: match signer.digest_algorithm {
                 pkcs7::OID_SHA256 => "sha256".to_owned(),
+                pkcs7::OID_SHA384 => "sha384".to_owned(),
+                pkcs7::OID_SHA512 => "sha512".to_owned(),
                 other => Oid::new(other).to_string(),
             },
             algorithm: match signer.signature_algorithm {
                 pkcs7::OID_RSA => "rsaEncryption".to_owned(),
-                pkcs7::OID_SHA256_WITH_RSA => "sha256WithRSAEncryption".to_owned(),
+                pkcs7::OID_ECDSA_SHA256 => "ecdsa-with-SHA256".to_owned(),
+                pkcs7::OID_ECDSA_SHA384 => "ecdsa-with-SHA384".to_owned(),
+                pkcs7::OID_ECDSA_SHA512 => "ecdsa-with-SHA512".to_owned(),
                 other => Oid::new(other).to_string(),
             },
             bits: signer.signature.len().saturating_mul(8),

@@ -15,13 +15,11 @@ use std::path::{Path, PathBuf};
 
 use boot_formats::ddi::{self, Layout};
 use boot_formats::dps::Role;
-use boot_formats::pkcs7::{self, Signer};
+use boot_formats::pkcs7::{self, Algorithm};
 use boot_formats::signature_json::{self, MAX_SIGNATURE_PARTITION};
 use boot_formats::verity::{self, SUPERBLOCK_SIZE, Superblock};
 use boot_formats::x509;
 use boot_record::reason::Reason;
-use rsa::pkcs1v15::{Signature, VerifyingKey};
-use rsa::signature::Verifier;
 
 use crate::block_check::{BadBlocks, Blocks};
 use crate::certificate::{self, Certificate};
@@ -212,7 +210,7 @@ fn check_signature<'a>(
     anchors: &'a [Certificate],
     report: &mut Report,
 ) -> Option<&'a Certificate> {
-    let (signer, certificate) = match find_signer(signature, anchors) {
+    let certificate = match find_signer(signature, anchors) {
         Ok(found) => found,
         Err((reason, detail)) => {
             report.refused(Check::Signer, reason, detail);
@@ -220,14 +218,17 @@ fn check_signature<'a>(
         }
     };
     report.ok(Check::Signer, certificate.path.display());
-    let key = VerifyingKey::<rsa::sha2::Sha256>::new(certificate.public_key.clone());
-    let verified =
-        Signature::try_from(signer.signature).and_then(|bytes| key.verify(&signature.root_hash.as_hex(), &bytes));
-    match verified {
-        Ok(()) => report.ok(Check::Signature, "RSA PKCS#1 v1.5, sha256, of the root hash's digits"),
-        Err(_) => {
-            let detail = format!("it is not of this root hash by the key of {}", certificate.path.display());
-            report.refused(Check::Signature, Reason::SignatureRejected, detail);
+    match signature_check::verify(&signature.pkcs7, &signature.root_hash.as_hex(), &certificate.der) {
+        Ok(verified) => {
+            let Algorithm { digest, scheme } = verified.algorithm();
+            report.ok(
+                Check::Signature,
+                format_args!("{} with {}, of the root hash's digits", scheme.name(), digest.name()),
+            );
+        }
+        Err(error) => {
+            let detail = format!("{error} ({})", certificate.path.display());
+            report.refused(Check::Signature, error.reason(), detail);
         }
     }
     Some(certificate)
@@ -235,14 +236,14 @@ fn check_signature<'a>(
 
 type Refusal = (Reason, String);
 
-fn find_signer<'s, 'a>(
-    signature: &'s signature_json::Signature,
+fn find_signer<'a>(
+    signature: &signature_json::Signature,
     anchors: &'a [Certificate],
-) -> Result<(Signer<'s>, &'a Certificate), Refusal> {
+) -> Result<&'a Certificate, Refusal> {
     let malformed = |error: pkcs7::Error| (Reason::SignatureMalformed, error.to_string());
     let unknown = |detail: &str| (Reason::SignerUnknown, detail.to_owned());
     let signer = pkcs7::sole_signer(&signature.pkcs7).map_err(malformed)?;
-    signer.require_sha256_rsa().map_err(malformed)?;
+    signer.algorithm().map_err(malformed)?;
     let certificate = anchors
         .iter()
         .find(|anchor| x509::parse(&anchor.der).is_ok_and(|certificate| certificate.is_signer(&signer)))
@@ -251,7 +252,7 @@ fn find_signer<'s, 'a>(
         Some(claimed) if claimed != certificate.fingerprint => {
             Err(unknown("certificateFingerprint is of another certificate"))
         }
-        _ => Ok((signer, certificate)),
+        _ => Ok(certificate),
     }
 }
 

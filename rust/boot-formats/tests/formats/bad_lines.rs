@@ -17,7 +17,7 @@ struct Patient {
     bytes: Vec<u8>,
     disk: Option<(Disk, Which)>,
     room: Option<(u64, u64)>,
-    sha256_rsa: bool,
+    algorithm: bool,
 }
 
 impl Patient {
@@ -29,7 +29,7 @@ impl Patient {
             None => (name, None),
         };
         let disk = which.map(|which| (Disk::open(file.strip_suffix(".gpt").unwrap()), which));
-        Self { bytes: golden::bytes(file), disk, room: None, sha256_rsa: false }
+        Self { bytes: golden::bytes(file), disk, room: None, algorithm: false }
     }
 
     fn header(&self) -> usize {
@@ -91,7 +91,7 @@ impl Patient {
                 self.disk.as_mut().unwrap().0.geometry = Geometry::new(512, bytes.parse().unwrap()).unwrap();
             }
             ["room", root, verity] => self.room = Some((root.parse().unwrap(), verity.parse().unwrap())),
-            ["require-sha256-rsa"] => self.sha256_rsa = true,
+            ["require-algorithm"] => self.algorithm = true,
             ["require-4k"] => self.room = Some((u64::MAX, u64::MAX)),
             _ => panic!("{operation}?"),
         }
@@ -115,7 +115,7 @@ impl Patient {
             "json" => signature_json::parse(&self.bytes).err().map(|error| error.to_string()),
             "p7" => {
                 let policy =
-                    |signer: pkcs7::Signer<'_>| if self.sha256_rsa { signer.require_sha256_rsa() } else { Ok(()) };
+                    |signer: pkcs7::Signer<'_>| if self.algorithm { signer.algorithm().map(|_| ()) } else { Ok(()) };
                 pkcs7::sole_signer(&self.bytes).and_then(policy).err().map(|error| error.to_string())
             }
             "crt" => x509::parse(&self.bytes).err().map(|error| error.to_string()),

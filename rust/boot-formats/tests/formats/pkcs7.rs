@@ -2,7 +2,7 @@
 //! Signers of signatures that openssl and systemd-repart made, and of such that no tool here makes.
 
 use crate::golden;
-use boot_formats::pkcs7::{self, Error, Oid, sole_signer};
+use boot_formats::pkcs7::{self, Algorithm, Digest, Error, Oid, Scheme, sole_signer};
 use boot_formats::{signature_json, x509};
 
 #[test]
@@ -28,38 +28,57 @@ fn the_signer_is_the_certificate_that_signed() {
 }
 
 #[test]
-fn what_openssl_and_repart_sign_with_rsa_is_within_the_policy() {
+fn what_openssl_and_repart_sign_is_within_the_policy() {
     let repart = signature_json::parse(&golden::bytes("repart.json")).unwrap().pkcs7;
     for der in ["bare.p7", "cms.p7", "embedded.p7"].map(golden::bytes).iter().map(Vec::as_slice).chain([&*repart]) {
-        assert_eq!(sole_signer(der).unwrap().require_sha256_rsa(), Ok(()));
+        let rsa = Algorithm { digest: Digest::Sha256, scheme: Scheme::Rsa };
+        assert_eq!(sole_signer(der).unwrap().algorithm(), Ok(rsa));
     }
+    let ecdsa = Algorithm { digest: Digest::Sha256, scheme: Scheme::Ecdsa };
+    assert_eq!(sole_signer(&golden::bytes("ecdsa.p7")).unwrap().algorithm(), Ok(ecdsa));
+}
+
+#[test]
+fn ecdsa_names_the_digest_twice_and_both_must_be_the_same() {
+    let der = golden::bytes("ecdsa.p7");
+    let good = sole_signer(&der).unwrap();
+    let names = [
+        (Digest::Sha256, pkcs7::OID_SHA256, pkcs7::OID_ECDSA_SHA256),
+        (Digest::Sha384, pkcs7::OID_SHA384, pkcs7::OID_ECDSA_SHA384),
+        (Digest::Sha512, pkcs7::OID_SHA512, pkcs7::OID_ECDSA_SHA512),
+    ];
+    for (digest, digest_algorithm, _) in names {
+        for (signature, _, signature_algorithm) in names {
+            let signer = pkcs7::Signer { digest_algorithm, signature_algorithm, ..good };
+            let expected = if digest == signature {
+                Ok(Algorithm { digest, scheme: Scheme::Ecdsa })
+            } else {
+                Err(Error::DigestsDiffer { digest, signature })
+            };
+            assert_eq!(signer.algorithm(), expected);
+        }
+    }
+    let error = Error::DigestsDiffer { digest: Digest::Sha256, signature: Digest::Sha384 };
+    assert_eq!(error.to_string(), "pkcs7: signed by ECDSA with sha384, but the digest is sha256");
 }
 
 #[test]
 fn the_policy_names_the_algorithm_it_refuses() {
-    let der = golden::bytes("ecdsa.p7");
-    let error = sole_signer(&der).unwrap().require_sha256_rsa().unwrap_err();
-    let found = Oid::new(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]);
-    assert_eq!(error, Error::SignatureAlgorithm { found });
-
     let der = golden::bytes("bare.p7");
     let good = sole_signer(&der).unwrap();
     let sha = |last: u8| [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last];
     let rsa = |last: u8| [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last];
-    let with_rsa = pkcs7::Signer { signature_algorithm: pkcs7::OID_SHA256_WITH_RSA, ..good };
-    assert_eq!(with_rsa.require_sha256_rsa(), Ok(()));
-    for last in [2, 3, 4, 8] {
+    for last in [4, 8] {
         let signer = pkcs7::Signer { digest_algorithm: &sha(last), ..good };
-        let error = signer.require_sha256_rsa().unwrap_err();
+        let error = signer.algorithm().unwrap_err();
         assert_eq!(error, Error::DigestAlgorithm { found: Oid::new(&sha(last)) });
-        let line =
-            format!("pkcs7: digest algorithm 2.16.840.1.101.3.4.2.{last}, expected SHA-256, 2.16.840.1.101.3.4.2.1");
+        let line = format!("pkcs7: digest algorithm 2.16.840.1.101.3.4.2.{last}, expected SHA-256, SHA-384 or SHA-512");
         assert_eq!(error.to_string(), line);
     }
-    // RSA-PSS, with SHA-1, with SHA-512; one that starts as RSA does; none.
-    for oid in [&rsa(10)[..], &rsa(5), &rsa(13), &[&rsa(1)[..], &[1]].concat(), &[]] {
+    // RSA-PSS, with SHA-1, with SHA-256 (a name the kernel does not know here), with SHA-512; one that starts as RSA does; none.
+    for oid in [&rsa(10)[..], &rsa(5), &rsa(11), &rsa(13), &[&rsa(1)[..], &[1]].concat(), &[]] {
         let signer = pkcs7::Signer { signature_algorithm: oid, ..good };
-        assert_eq!(signer.require_sha256_rsa(), Err(Error::SignatureAlgorithm { found: Oid::new(oid) }));
+        assert_eq!(signer.algorithm(), Err(Error::SignatureAlgorithm { found: Oid::new(oid) }));
     }
 }
 
@@ -68,7 +87,7 @@ fn object_identifiers_are_printed_with_dots() {
     for (contents, text) in [
         (pkcs7::OID_SHA256, "2.16.840.1.101.3.4.2.1"),
         (pkcs7::OID_RSA, "1.2.840.113549.1.1.1"),
-        (pkcs7::OID_SHA256_WITH_RSA, "1.2.840.113549.1.1.11"),
+        (pkcs7::OID_ECDSA_SHA384, "1.2.840.10045.4.3.3"),
         (&[0x27, 0x7f], "0.39.127"),
         (&[0x88, 0x37, 0x03], "2.999.3"),
         (&[], ""),
@@ -119,6 +138,7 @@ const OID_DIGESTED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0
 /// The parts of a signature that tests vary.
 struct Parts<'a> {
     version: &'a [u8],
+    digests: &'a [u8],
     contents: &'a [u8],
     revocation_lists: &'a [u8],
     signers: &'a [&'a [u8]],
@@ -129,7 +149,7 @@ fn signed_data(parts: &Parts<'_>) -> Vec<u8> {
         0x30,
         &[
             &tlv(2, &[parts.version]),
-            &tlv(0x31, &[]),
+            &tlv(0x31, &[parts.digests]),
             &tlv(0x30, &[&tlv(6, &[parts.contents])]),
             parts.revocation_lists,
             &tlv(0x31, parts.signers),
@@ -157,7 +177,8 @@ fn signer(version: u8, behind: &[u8]) -> Vec<u8> {
 #[test]
 fn structures_no_tool_here_makes() {
     let one = signer(1, &[]);
-    let good = Parts { version: &[1], contents: OID_DATA, revocation_lists: &[], signers: &[&one] };
+    let digest = tlv(0x30, &[&tlv(6, &[pkcs7::OID_SHA256])]);
+    let good = Parts { version: &[1], digests: &digest, contents: OID_DATA, revocation_lists: &[], signers: &[&one] };
     let der = signed_data(&good);
     let expected = pkcs7::Signer {
         issuer: &[0x30, 0],
@@ -172,16 +193,36 @@ fn structures_no_tool_here_makes() {
     let (with_attributes, of_version_3) = (signer(1, &tlv(0xa1, &[])), signer(3, &[]));
     let with_more = signer(1, &tlv(4, &[]));
     let lists = tlv(0xa1, &[]);
+    let no_certificates = tlv(0xa0, &[]);
+    let null = tlv(5, &[]);
+    let other_digest = tlv(0x30, &[&tlv(6, &[pkcs7::OID_SHA384])]);
+    let with_number = tlv(0x30, &[&tlv(6, &[pkcs7::OID_SHA256]), &tlv(2, &[&[0]])]);
+    let with_long_null = tlv(0x30, &[&tlv(6, &[pkcs7::OID_SHA256]), &tlv(5, &[&[0]])]);
+    let with_parameters = tlv(0x30, &[&tlv(6, &[pkcs7::OID_SHA256]), &null, &null]);
     for (parts, line) in [
         (Parts { signers: &[], ..good }, "pkcs7: 0 signers, expected 1"),
         (Parts { signers: &[&one, &one], ..good }, "pkcs7: 2 signers, expected 1"),
         (Parts { signers: &[&one, &one, &one], ..good }, "pkcs7: 3 signers, expected 1"),
-        (Parts { signers: &[&[4, 0]], ..good }, "pkcs7: der: at byte 37: tag 0x04, expected 0x30"),
+        (Parts { signers: &[&[4, 0]], ..good }, "pkcs7: der: at byte 50: tag 0x04, expected 0x30"),
         (Parts { signers: &[&with_attributes], ..good }, "pkcs7: unsigned attributes, expected a bare signature"),
-        (Parts { signers: &[&with_more], ..good }, "pkcs7: der: at byte 81: 2 bytes too many"),
-        (Parts { signers: &[&of_version_3], ..good }, "pkcs7: at byte 39: version is not 1"),
+        (Parts { signers: &[&with_more], ..good }, "pkcs7: der: at byte 94: 2 bytes too many"),
+        (Parts { signers: &[&of_version_3], ..good }, "pkcs7: at byte 52: version is not 1"),
         (Parts { revocation_lists: &lists, ..good }, "pkcs7: embedded revocation lists"),
         (Parts { contents: OID_DIGESTED_DATA, ..good }, "pkcs7: signed contents are not plain data"),
+        (Parts { digests: &[], ..good }, "pkcs7: a list of 0 digest algorithms, expected 1"),
+        (
+            Parts { digests: &[&digest[..], &digest].concat(), ..good },
+            "pkcs7: a list of 2 digest algorithms, expected 1",
+        ),
+        (Parts { digests: &other_digest, ..good }, "pkcs7: the signer's digest algorithm is not the one listed"),
+        (Parts { digests: &null, ..good }, "pkcs7: der: at byte 22: tag 0x05, expected 0x30"),
+        (Parts { digests: &with_number, ..good }, "pkcs7: at byte 35: algorithm with parameters, expected none"),
+        (Parts { digests: &with_long_null, ..good }, "pkcs7: at byte 35: algorithm with parameters, expected none"),
+        (Parts { digests: &with_parameters, ..good }, "pkcs7: der: at byte 37: 2 bytes too many"),
+        (
+            Parts { revocation_lists: &no_certificates, ..good },
+            "pkcs7: a list of 0 embedded certificates, expected 1 or no list",
+        ),
         (Parts { version: &[3], ..good }, "pkcs7: at byte 17: version is not 1"),
         (Parts { version: &[0, 1], ..good }, "pkcs7: at byte 17: version is not 1"),
     ] {
