@@ -15,6 +15,7 @@ SRC_URI = "file://Cargo.toml \
            file://boot-record \
            file://ddi \
            file://kernel-edge \
+           file://mini-initramfs \
            file://signature-check \
            file://storage-init \
            file://LICENSE-MIT \

@@ -42,6 +42,8 @@ pub const MAX_FILE: usize = 16 * 1024;
 pub const MAX_DEVICES: usize = 16;
 /// Most `certificate` lines: every one costs a comparison for each candidate, and four are two keys in rotation.
 pub const MAX_CERTIFICATES: usize = 4;
+/// Most bytes of a certificate: one of RSA-4096 has about 1400.
+pub const MAX_CERTIFICATE: usize = 8 * 1024;
 /// Most words of all `cmdline-allow` lines together.
 pub const MAX_CMDLINE_WORDS: usize = 64;
 /// Most words of all `modules` lines together; what they need in turn is not counted here.

@@ -17,8 +17,6 @@ use crate::failure::Failure;
 pub const CONFIG: &str = "/etc/initoverlayfs.conf";
 /// The folder of the certificates that the configuration names.
 pub const CERTIFICATES: &str = "/etc/initoverlayfs";
-/// Most bytes of a certificate: one of RSA-4096 has about 1400.
-const CERTIFICATE_BYTES: usize = 8 * 1024;
 /// The kernel's COMMAND_LINE_SIZE on arm64 is 2048.
 const CMDLINE_BYTES: usize = 4 * 1024;
 
@@ -62,7 +60,7 @@ pub fn read() -> Result<Settings, Failure> {
     let mut anchors = heapless::Vec::new();
     for name in &config.certificates {
         let path: heapless::String<128> = crate::failure::text(format_args!("{CERTIFICATES}/{name}"));
-        let der = read_file(&path, CERTIFICATE_BYTES)?;
+        let der = read_file(&path, config::MAX_CERTIFICATE)?;
         let anchor = Anchor::parse(der).map_err(|error| Failure::new(Reason::ConfigInvalid, &path, error))?;
         anchors
             .push(anchor)
