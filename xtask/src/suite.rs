@@ -110,6 +110,10 @@ fn lint() -> Result<Tally> {
         let clippy = cargo(&manifest, &["clippy", "--quiet", "--locked", "--all-targets"], &["--deny", "warnings"]);
         tally.add(component(&format!("lint {name}"), "clippy", clippy)?);
     }
+    // Both forms of code that a feature chooses.
+    let command = ["clippy", "--quiet", "--locked", "--all-targets", "--package", "storage-init", "--all-features"];
+    let clippy = cargo(&repository::root().join("rust/Cargo.toml"), &command, &["--deny", "warnings"]);
+    tally.add(component("lint rust with every feature", "clippy", clippy)?);
     Ok(tally)
 }
 
@@ -119,7 +123,7 @@ fn unit() -> Result<Tally> {
     // Test programs run in the tools root: they find mkfs.erofs, veritysetup and openssl of known versions there.
     let runner = std::env::current_exe().context("cannot find this program")?;
     let runner = format!("target.x86_64-unknown-linux-gnu.runner=[{:?}, \"tool\"]", runner.display().to_string());
-    for (name, options) in [("rust", &["--workspace"][..]), ("xtask", &["--lib"])] {
+    for (name, options) in [("rust", &["--workspace", "--all-features"][..]), ("xtask", &["--lib"])] {
         let manifest = repository::root().join(name).join("Cargo.toml");
         let mut command = cargo(&manifest, &["test", "--locked", "--no-fail-fast"], &[]);
         command.args(options).args(["--config", &runner]);

@@ -9,7 +9,7 @@
 //! | `modules` | kernel modules that the boot needs, by name or alias, unless they are built in; repeatable | none |
 //! | `device-deadline` | how long to wait for a disk, `1500ms` or `5s`, from 100ms to 300s | `5s` |
 //! | `watchdog` | start `/dev/watchdog0` with this time, `30s`; longer than `device-deadline`, at most 600s | not touched |
-//! | `signature` | `kernel`: who checks it | refused |
+//! | `signature` | `kernel`, `user-space`: who checks it | refused |
 //! | `certificate` | DER file in `/etc/initoverlayfs/` whose key may sign; repeatable | refused |
 //! | `overlay` | `on`, `off`: whether the root gets a writable layer in memory | `off` |
 //! | `init` | what is executed in the image | `/sbin/init` |
@@ -78,12 +78,15 @@ impl fmt::Display for Source {
 pub enum SignaturePath {
     /// The kernel, when the verity table is loaded.
     Kernel,
+    /// storage-init, before it loads a table without signature.
+    UserSpace,
 }
 
 impl fmt::Display for SignaturePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kernel => f.write_str("kernel"),
+            Self::UserSpace => f.write_str("user-space"),
         }
     }
 }

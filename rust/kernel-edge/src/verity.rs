@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `DM_TABLE_LOAD "verity"` with a root-hash signature: where the kernel accepts or refuses a DDI.
+//! `DM_TABLE_LOAD "verity"` with a root-hash signature, where the kernel accepts or refuses a DDI; or without one, for who has
+//! checked it before.
 //!
 //! See Documentation/admin-guide/device-mapper/verity.rst, drivers/md/dm-verity-verify-sig.c,
 //! crypto/asymmetric_keys/{pkcs7_trust,public_key}.c.
@@ -48,6 +49,8 @@ pub enum Error {
     NoSignatureSupport,
     /// The kernel has no dm-verity.
     NoVerity,
+    /// ENOKEY for a table without signature: the kernel was started with dm_verity.require_signatures=1.
+    SignatureRequired(Errno),
     /// Any other refusal.
     Table(dm::Error),
 }
@@ -60,6 +63,9 @@ impl fmt::Display for Error {
             Self::AlgorithmMissing(errno) => write!(f, "the kernel lacks an algorithm of the signature: {errno}"),
             Self::NoSignatureSupport => f.write_str("the kernel has no CONFIG_DM_VERITY_VERIFY_ROOTHASH_SIG"),
             Self::NoVerity => f.write_str("the kernel has no dm-verity"),
+            Self::SignatureRequired(errno) => {
+                write!(f, "the kernel takes no table without a signature (dm_verity.require_signatures): {errno}")
+            }
             Self::Table(error) => write!(f, "{error}"),
         }
     }
@@ -73,27 +79,49 @@ impl fmt::Display for Error {
 /// # Errors
 /// See [`Error`].
 pub fn load_signed(device: &dm::Device, table: &Table<'_>, signature: &UserKey<'_>) -> Result<(), Error> {
+    load(device, table, Some(signature))
+}
+
+/// Loads the same table without a signature: the kernel holds every block to `table.root_hash`, whoever vouches for that.
+/// `Ok` says nothing about who does: the caller must have checked it.
+///
+/// # Errors
+/// See [`Error`]; none of those that are about a signature, but [`Error::SignatureRequired`].
+pub fn load_without_signature(device: &dm::Device, table: &Table<'_>) -> Result<(), Error> {
+    load(device, table, None)
+}
+
+fn load(device: &dm::Device, table: &Table<'_>, signature: Option<&UserKey<'_>>) -> Result<(), Error> {
     let too_long = Error::Table(dm::Error { call: dm::Call::Layout, errno: Errno::NAMETOOLONG });
+    let line = line(table, signature).ok_or(too_long)?;
+    // 512-byte sectors, whatever the block size (DM_SECTOR of the kernel).
+    let sectors = table.data_blocks.checked_mul(u64::from(table.block_sizes.0)).ok_or(too_long)? >> 9;
+    device.load(sectors, "verity", &line).map_err(|error| match signature {
+        Some(_) => meaning(error, &Kernel::look()),
+        None => meaning_without_signature(error, &Kernel::look()),
+    })
+}
+
+/// The arguments of the target; `None` if they do not fit.
+fn line(table: &Table<'_>, signature: Option<&UserKey<'_>>) -> Option<heapless::String<LINE>> {
     let (data_block, hash_block) = table.block_sizes;
-    let key = signature.description().to_str().map_err(|_| too_long)?;
     let mut line: heapless::String<LINE> = heapless::String::new();
     write!(
         line,
         "1 {} {} {data_block} {hash_block} {} {} sha256 {} ",
         table.data, table.hash, table.data_blocks, table.hash_start_block, table.root_hash,
     )
-    .map_err(|_| too_long)?;
+    .ok()?;
     if table.salt.is_empty() {
-        line.push('-').map_err(|_| too_long)?;
+        line.push('-').ok()?;
     }
     for byte in table.salt {
-        write!(line, "{byte:02x}").map_err(|_| too_long)?;
+        write!(line, "{byte:02x}").ok()?;
     }
-    write!(line, " 2 root_hash_sig_key_desc {key}").map_err(|_| too_long)?;
-
-    // 512-byte sectors, whatever the block size (DM_SECTOR of the kernel).
-    let sectors = table.data_blocks.checked_mul(u64::from(data_block)).ok_or(too_long)? >> 9;
-    device.load(sectors, "verity", &line).map_err(|error| meaning(error, &Kernel::look()))
+    if let Some(key) = signature {
+        write!(line, " 2 root_hash_sig_key_desc {}", key.description().to_str().ok()?).ok()?;
+    }
+    Some(line)
 }
 
 /// What /sys/module says of the kernel's dm-verity.
@@ -121,6 +149,15 @@ fn meaning(error: dm::Error, kernel: &Kernel) -> Error {
         Errno::NOKEY => Error::NoSuchCertificate(error.errno),
         Errno::KEYREJECTED | Errno::BADMSG | Errno::INVAL => Error::Rejected(error.errno),
         Errno::NOPKG => Error::AlgorithmMissing(error.errno),
+        _ => Error::Table(error),
+    }
+}
+
+fn meaning_without_signature(error: dm::Error, kernel: &Kernel) -> Error {
+    match error.errno {
+        _ if error.call != dm::Call::Load => Error::Table(error),
+        Errno::INVAL if !kernel.verity => Error::NoVerity,
+        Errno::NOKEY => Error::SignatureRequired(error.errno),
         _ => Error::Table(error),
     }
 }
@@ -153,5 +190,18 @@ mod tests {
     fn a_device_that_could_not_be_made_is_no_verdict_on_the_signature() {
         let create = dm::Error { call: dm::Call::Create, errno: Errno::NOKEY };
         assert_eq!(meaning(create, &Kernel { verity: true, signatures: true }), Error::Table(create));
+    }
+
+    #[test]
+    fn without_a_signature_no_errno_speaks_of_one_that_was_checked() {
+        let full = Kernel { verity: true, signatures: true };
+        let load = |errno| dm::Error { call: dm::Call::Load, errno };
+        let verdict = |errno| meaning_without_signature(load(errno), &full);
+        assert_eq!(verdict(Errno::NOKEY), Error::SignatureRequired(Errno::NOKEY));
+        for errno in [Errno::INVAL, Errno::KEYREJECTED, Errno::BADMSG, Errno::NOPKG] {
+            assert_eq!(verdict(errno), Error::Table(load(errno)));
+        }
+        let none = Kernel { verity: false, signatures: false };
+        assert_eq!(meaning_without_signature(load(Errno::INVAL), &none), Error::NoVerity);
     }
 }

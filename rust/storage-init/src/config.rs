@@ -4,14 +4,17 @@
 //! The files are as trusted as what authenticates kernel and initramfs together. The command line is not trusted: it is
 //! looked at for words that the configuration does not list, and steers nothing.
 
+use core::fmt;
+
 use boot_formats::x509;
 use boot_record::cmdline;
-use boot_record::config::{self, CmdlineOther, Config};
+use boot_record::config::{self, CmdlineOther, Config, SignaturePath};
 use boot_record::reason::Reason;
 use kernel_edge::watchdog::Watchdog;
 use rustix::fs::{Mode, OFlags};
 
 use crate::failure::Failure;
+use crate::verify;
 
 /// The configuration's place in the mini-initramfs.
 pub const CONFIG: &str = "/etc/initoverlayfs.conf";
@@ -20,18 +23,46 @@ pub const CERTIFICATES: &str = "/etc/initoverlayfs";
 /// The kernel's COMMAND_LINE_SIZE on arm64 is 2048.
 const CMDLINE_BYTES: usize = 4 * 1024;
 
-/// A certificate that may sign DDIs, as DER that was parsed once.
+/// What is said of `signature = user-space` where the code for it is not there.
+pub const NO_USER_SIGNATURE: &str = "signature = user-space, but this storage-init was built without user-signature";
+
+/// A certificate that may sign DDIs, as DER that was parsed once; its key is one that may sign.
 #[derive(Debug)]
 pub struct Anchor(Vec<u8>);
+
+/// Why a certificate cannot be an [`Anchor`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnchorError {
+    /// It is none.
+    Certificate(x509::Error),
+    /// Its key may not sign, whoever checks the signature.
+    Key(x509::KeyError),
+}
+
+impl fmt::Display for AnchorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(error) => error.fmt(f),
+            Self::Key(error) => error.fmt(f),
+        }
+    }
+}
 
 impl Anchor {
     /// Takes over the DER of a certificate.
     ///
     /// # Errors
-    /// What keeps it from being one.
-    pub fn parse(der: Vec<u8>) -> Result<Self, x509::Error> {
-        x509::parse(&der)?;
+    /// What keeps it from being one that signs.
+    pub fn parse(der: Vec<u8>) -> Result<Self, AnchorError> {
+        let certificate = x509::parse(&der).map_err(AnchorError::Certificate)?;
+        certificate.public_key().map_err(AnchorError::Key)?;
         Ok(Self(der))
+    }
+
+    /// Its DER.
+    #[cfg(feature = "user-signature")]
+    pub fn der(&self) -> &[u8] {
+        &self.0
     }
 
     /// The certificate.
@@ -57,6 +88,9 @@ pub struct Settings {
 pub fn read() -> Result<Settings, Failure> {
     let text = read_file(CONFIG, config::MAX_FILE)?;
     let config = config::parse(&text).map_err(|error| Failure::new(Reason::ConfigInvalid, CONFIG, error))?;
+    if config.signature == SignaturePath::UserSpace && !verify::USER_SPACE_BUILT_IN {
+        return Err(Failure::new(Reason::ConfigInvalid, CONFIG, NO_USER_SIGNATURE));
+    }
     let mut anchors = heapless::Vec::new();
     for name in &config.certificates {
         let path: heapless::String<128> = crate::failure::text(format_args!("{CERTIFICATES}/{name}"));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `storage-init`: PID 1 of the mini-initramfs.
 //!
-//! * Finds the configured DDI, has the kernel check its signature, mounts it and executes its init.
+//! * Finds the configured DDI, has the kernel check its signature, mounts it and executes its init. Where the configuration
+//!   says so, it checks the signature itself.
 //! * Runs and mounts nothing that is unsigned, except that it reads the vfat of an ESP to find the file.
 //! * Ends in one of two ways: the exec of init, or a line `BOOT FAILED: REASON: DEVICE: DETAIL` and power off. There is
 //!   no shell, no wait for an event without a deadline, and a panic resets the machine.

@@ -2,8 +2,11 @@
 //! Stage 6: Candidate -> [`SignedRoot`].
 //!
 //! Everything that can be said of a DDI without reading its data is checked here, cheapest first: the partition table,
-//! the layout, the signature's form, the signer, the hash tree's header, and last the signature itself, by the kernel
-//! when it loads the dm-verity table.
+//! the layout, the signature's form, the signer, the hash tree's header, and last the signature itself: by the kernel when
+//! it loads the dm-verity table, or by [`user_space`] before that. Which of the two is the configuration's choice.
+
+mod signer;
+mod user_space;
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -14,7 +17,7 @@ use boot_formats::dps::Role;
 use boot_formats::hex::Hex;
 use boot_formats::range::ByteRange;
 use boot_formats::verity::{RootHash, Superblock};
-use boot_formats::{pkcs7, signature_json, verity};
+use boot_formats::{signature_json, verity};
 use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
@@ -28,16 +31,8 @@ use crate::failure::{DeviceLabel, Failure, text};
 use crate::select::{Candidate, Origin};
 use crate::{measure, table};
 
-/// Who signed.
-#[derive(Clone, Debug)]
-pub struct Signer {
-    /// SHA-256 of the configured certificate.
-    pub sha256: [u8; 32],
-    /// The common name of its subject.
-    pub common_name: heapless::String<64>,
-    /// Whether the name says DEVELOPMENT.
-    pub development: bool,
-}
+pub use signer::Signer;
+pub use user_space::BUILT_IN as USER_SPACE_BUILT_IN;
 
 /// What is known of a DDI once its signature is accepted.
 #[derive(Clone, Debug)]
@@ -54,7 +49,8 @@ pub struct Facts {
     pub signer: Signer,
 }
 
-/// A DDI whose root hash was signed by a configured certificate, as the kernel confirmed when it loaded the table.
+/// A DDI whose root hash was signed by a configured certificate, as the kernel confirmed when it loaded the table, or
+/// [`user_space::check`] before a table without signature was loaded.
 /// The device is still suspended: nothing was read through it, and no block was checked yet. Dropping this removes
 /// all its devices.
 #[derive(Debug)]
@@ -110,11 +106,13 @@ impl Blame<'_> {
 /// # Errors
 /// A [`Failure`] of the candidate, whose reason says which check refused it; see docs/boot-flow.md.
 pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
-    // The one value today; a second one makes this a choice.
-    let SignaturePath::Kernel = settings.config.signature;
     let blame = Blame(&candidate.label);
     let image = open(candidate)?;
-    let (described, signer) = describe(&image, &settings.anchors, &blame)?;
+    let (described, signer, anchor) = describe(&image, &settings.anchors, &blame)?;
+    let judge = match settings.config.signature {
+        SignaturePath::Kernel => Judge::Kernel,
+        SignaturePath::UserSpace => Judge::UserSpace(user_space::check(&described.signature, anchor, &blame)?),
+    };
 
     let parent = match &candidate.origin {
         Origin::EspFile { esp, sector_size, .. } => {
@@ -128,7 +126,7 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
     };
     let control = dm::Control::open().map_err(|error| blame.failure(Reason::KernelLacks, error))?;
     let data = described.map_data(&control, parent.device()).map_err(|error| blame.failure(Reason::Io, error))?;
-    let verity = described.map_verity(&control, parent.device(), &data, &blame)?;
+    let verity = described.map_verity(&control, parent.device(), &data, &judge, &blame)?;
     Ok(SignedRoot {
         facts: Facts {
             label: candidate.label.clone(),
@@ -154,10 +152,22 @@ fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
 }
 
 /// All checks that need nothing but the image's own bytes.
-fn describe(image: &ReadOnly, anchors: &[Anchor], blame: &Blame<'_>) -> Result<(Described, Signer), Failure> {
+fn describe<'a>(
+    image: &ReadOnly,
+    anchors: &'a [Anchor],
+    blame: &Blame<'_>,
+) -> Result<(Described, Signer, &'a Anchor), Failure> {
     let described = Described::read(image, blame)?;
-    let signer = signer(&described.signature, anchors, blame)?;
-    Ok((described, signer))
+    let (signer, anchor) = signer::find(&described.signature, anchors, blame)?;
+    Ok((described, signer, anchor))
+}
+
+/// Who says whether the signature is good.
+enum Judge {
+    /// The kernel, and it has yet to say.
+    Kernel,
+    /// We, and it is.
+    UserSpace(user_space::Verified),
 }
 
 /// What a DDI says of itself, in forms that hold together. Not yet believed.
@@ -201,12 +211,14 @@ impl Described {
         Ok(data)
     }
 
-    /// Loads the signed table; the kernel checks the signature while it does.
+    /// Loads the verity table: with the signature, which the kernel checks while it does, or, only against the proof that it was
+    /// checked, without.
     fn map_verity(
         &self,
         control: &dm::Control,
         parent: &ReadOnly,
         data: &dm::Device,
+        judge: &Judge,
         blame: &Blame<'_>,
     ) -> Result<dm::Device, Failure> {
         let root_hash = self.signature.root_hash;
@@ -214,10 +226,6 @@ impl Described {
         let name: heapless::String<128> = text(format_args!("{root_hash}-verity"));
         let uuid: heapless::String<128> = text(format_args!("CRYPT-VERITY-{}-{name}", Hex(&self.superblock.uuid)));
 
-        let description =
-            CString::new(format!("initoverlayfs:{root_hash}")).map_err(|error| blame.failure(Reason::Io, error))?;
-        let key =
-            UserKey::add(&description, &self.signature.pkcs7).map_err(|error| blame.failure(Reason::Io, error))?;
         // Of 4096 bytes: `require_4k` saw to it.
         let hash_offset_blocks = self.layout.verity.offset >> 12;
         let table = kernel_verity::Table {
@@ -230,18 +238,30 @@ impl Described {
             salt: &self.superblock.salt,
         };
         let device = control.create(&name, &uuid).map_err(|error| blame.failure(Reason::Io, error))?;
-        kernel_verity::load_signed(&device, &table, &key).map_err(|error| {
-            let reason = match error {
-                kernel_verity::Error::NoSuchCertificate(_) => Reason::SignerUnknown,
-                kernel_verity::Error::Rejected(_) => Reason::SignatureRejected,
-                kernel_verity::Error::AlgorithmMissing(_)
-                | kernel_verity::Error::NoSignatureSupport
-                | kernel_verity::Error::NoVerity => Reason::KernelLacks,
-                kernel_verity::Error::Table(_) => Reason::Io,
-            };
-            blame.failure(reason, error)
-        })?;
+        let loaded = match judge {
+            Judge::Kernel => {
+                let description = CString::new(format!("initoverlayfs:{root_hash}"))
+                    .map_err(|error| blame.failure(Reason::Io, error))?;
+                let key = UserKey::add(&description, &self.signature.pkcs7)
+                    .map_err(|error| blame.failure(Reason::Io, error))?;
+                kernel_verity::load_signed(&device, &table, &key)
+            }
+            Judge::UserSpace(verified) => user_space::load(verified, &device, &table),
+        };
+        loaded.map_err(|error| blame.failure(reason_of(&error), error))?;
         Ok(device)
+    }
+}
+
+const fn reason_of(error: &kernel_verity::Error) -> Reason {
+    match error {
+        kernel_verity::Error::NoSuchCertificate(_) => Reason::SignerUnknown,
+        kernel_verity::Error::Rejected(_) => Reason::SignatureRejected,
+        kernel_verity::Error::AlgorithmMissing(_)
+        | kernel_verity::Error::NoSignatureSupport
+        | kernel_verity::Error::NoVerity
+        | kernel_verity::Error::SignatureRequired(_) => Reason::KernelLacks,
+        kernel_verity::Error::Table(_) => Reason::Io,
     }
 }
 
@@ -258,29 +278,6 @@ impl core::fmt::Display for DataError {
             Self::Dm(error) => write!(f, "data device: {error}"),
         }
     }
-}
-
-/// The configured certificate whose issuer and serial number the sole signer names. Which key made the signature is
-/// the kernel's to check.
-fn signer(signature: &signature_json::Signature, anchors: &[Anchor], blame: &Blame<'_>) -> Result<Signer, Failure> {
-    let signer =
-        pkcs7::sole_signer(&signature.pkcs7).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
-    // A kernel takes weaker digests where it has them; nothing we build needs one.
-    signer.algorithm().map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
-    let certificate = anchors
-        .iter()
-        .filter_map(Anchor::certificate)
-        .find(|certificate| certificate.is_signer(&signer))
-        .ok_or_else(|| blame.failure(Reason::SignerUnknown, "the signer is none of the configured certificates"))?;
-    let sha256 = certificate.fingerprint();
-    if signature.certificate_fingerprint.is_some_and(|claimed| claimed != sha256) {
-        return Err(blame.failure(Reason::SignerUnknown, "certificateFingerprint is of another certificate"));
-    }
-    Ok(Signer {
-        sha256,
-        common_name: text(certificate.subject_common_name.unwrap_or_default()),
-        development: certificate.is_development(),
-    })
 }
 
 /// The first bytes of a partition, at most `most`.

@@ -83,7 +83,7 @@ impl Key {
             Self::Modules => "names of kernel modules, at most 55 letters, digits, '_' and '-' each",
             Self::DeviceDeadline => "100ms to 300s, in ms or s",
             Self::Watchdog => "1s to 600s, in s",
-            Self::Signature => "kernel",
+            Self::Signature => "kernel or user-space",
             Self::Certificate => "the name of a file in /etc/initoverlayfs, at most 64 bytes",
             Self::Overlay => "on or off",
             Self::Init => "an absolute path of at most 128 bytes",

@@ -99,7 +99,11 @@ impl Draft {
                 let time = Some(value).filter(|value| !value.ends_with("ms")).and_then(duration);
                 at.once(&mut self.watchdog, time.filter(|time| range.contains(time)))
             }
-            Key::Signature => at.choice(&mut self.signature, value, &[("kernel", SignaturePath::Kernel)]),
+            Key::Signature => at.choice(
+                &mut self.signature,
+                value,
+                &[("kernel", SignaturePath::Kernel), ("user-space", SignaturePath::UserSpace)],
+            ),
             Key::Certificate => {
                 let name = Some(value).filter(|value| is_file_name(value)).and_then(text);
                 at.push_new(&mut self.certificates, name)

@@ -42,6 +42,12 @@ dangerously-panic-at = hand-over
 # the end";
 
 #[test]
+fn who_checks_the_signature_is_chosen() {
+    let text = REQUIRED.replace("signature = kernel", "signature = user-space");
+    assert_eq!(parse(text.as_bytes()).unwrap().signature, SignaturePath::UserSpace);
+}
+
+#[test]
 fn the_smallest_configuration_has_safe_defaults() {
     let config = parse(REQUIRED.as_bytes()).unwrap();
     let expected = Config {
@@ -106,7 +112,7 @@ fn each_required_key_is_missed_by_name() {
             Key::Device,
             "config: no device: expected a path below /sys of at most 128 bytes, with * as its only wildcard",
         ),
-        (Key::Signature, "config: no signature: expected kernel"),
+        (Key::Signature, "config: no signature: expected kernel or user-space"),
         (
             Key::Certificate,
             "config: no certificate: expected the name of a file in /etc/initoverlayfs, at most 64 bytes",
@@ -225,8 +231,8 @@ fn values_a_key_does_not_take() {
 fn values_of_required_keys_that_they_do_not_take() {
     let with = |old: &str, new: &str| parse(REQUIRED.replace(old, new).as_bytes()).unwrap_err().to_string();
     assert_eq!(with("= none", "= tpm2"), "config: line 6: measure: expected none, since this version does not measure");
-    assert_eq!(with("= kernel", "= user-space"), "config: line 4: signature: expected kernel");
-    assert_eq!(with("= kernel", "= none"), "config: line 4: signature: expected kernel");
+    assert_eq!(with("= kernel", "= none"), "config: line 4: signature: expected kernel or user-space");
+    assert_eq!(with("= kernel", "= kernel user-space"), "config: line 4: signature: expected kernel or user-space");
     assert_eq!(with("= esp-file", "= ram"), "config: line 2: sources: expected esp-file, partition or both");
     assert_eq!(with("= esp-file", "="), "config: line 2: sources: expected esp-file, partition or both");
     assert_eq!(

@@ -18,7 +18,7 @@ fn describe_bytes(bytes: &[u8]) -> Result<(Described, Signer), Failure> {
     file.write_all(bytes).unwrap();
     let image = ReadOnly::from_fd(file.into()).unwrap();
     let anchors = [Anchor::parse(SIGNER.to_vec()).unwrap()];
-    describe(&image, &anchors, &Blame("image"))
+    describe(&image, &anchors, &Blame("image")).map(|(described, signer, _)| (described, signer))
 }
 
 fn refusal(bytes: &[u8]) -> (Reason, String) {
@@ -187,4 +187,34 @@ fn a_fingerprint_of_another_certificate_is_refused() {
     let bytes = edited(described.layout.signature, |partition| replace(partition, &claimed, &other));
     let expected = (Reason::SignerUnknown, "certificateFingerprint is of another certificate".to_owned());
     assert_eq!(refusal(&bytes), expected);
+}
+
+/// `signature = user-space`: the check itself, which the kernel makes in the other path.
+#[cfg(feature = "user-signature")]
+mod in_user_space {
+    use super::*;
+
+    fn check(bytes: &[u8]) -> Result<(), (Reason, String)> {
+        let (described, _) = describe_bytes(bytes).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let anchor = Anchor::parse(SIGNER.to_vec()).unwrap();
+        user_space::check(&described.signature, &anchor, &Blame("image")).map(|_| ()).map_err(recorded)
+    }
+
+    #[test]
+    fn what_ddi_build_signed_is_verified() {
+        assert_eq!(check(SIGNED), Ok(()));
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_signature_is_rejected() {
+        // The last digit of the base64 that is no padding: in the signature's last bytes, which the DER ends with.
+        let bytes = edited(layout().signature, |partition| {
+            let end = partition.iter().rposition(|byte| *byte == b'}').unwrap();
+            let quote = partition[..end].iter().rposition(|byte| *byte == b'"').unwrap();
+            let digit = partition[..quote].iter().rposition(|byte| *byte != b'=').unwrap() - 4;
+            partition[digit] = if partition[digit] == b'A' { b'B' } else { b'A' };
+        });
+        let expected = (Reason::SignatureRejected, "the certificate's key did not sign this root hash".to_owned());
+        assert_eq!(check(&bytes), Err(expected));
+    }
 }
