@@ -111,6 +111,15 @@ impl Blocks {
         self.data.blocks
     }
 
+    /// Checks the one block whose digest is the root hash.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn check_topmost(&self, image: &Opened) -> Result<Option<BadBlocks>, FileError> {
+        let topmost = self.tree.first().unwrap_or(&self.data);
+        topmost.check(image, &Hasher::new(&self.salt), &Bytes::new("verify the root hash", BLOCK))
+    }
+
     /// Checks every block of the tree, root first.
     ///
     /// # Errors

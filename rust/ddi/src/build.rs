@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `ddi build`: from files, a key and a certificate to a signed image.
+//! `ddi build`: from files, a key and a certificate to a signed image; or without the two to an image that waits for its
+//! signature, and the bytes to sign.
 //!
 //! Order: refuse what can be refused at once (output, key, certificate, input), make the file system, then one pass over
 //! it that hashes (and copies, where it cannot become the image by itself), then the small parts: tree, superblock,
 //! signature, tables. Last, read the result as the boot stage will, force it to the disk and give it its name.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use boot_formats::range::ByteRange;
 use boot_formats::verity::RootHash;
 
 use crate::certificate::{self, Certificate};
 use crate::derive;
+use crate::draft::{self, Draft, State};
 use crate::erofs::{self, Image};
 use crate::file_error::{Action, FileError};
 use crate::identity::{self, Identity};
@@ -22,28 +23,52 @@ use crate::image::{self, Plan};
 use crate::key::{self, PrivateKey};
 use crate::mkfs::{self, Files};
 use crate::output::{self, Output};
-use crate::progress::{Bytes, Waiting};
-use crate::read_back;
-use crate::report::{PartitionReport, Report, SignerReport};
+use crate::progress::Waiting;
+use crate::report::Report;
 use crate::salt::Salt;
 use crate::shift;
 use crate::signature;
 use crate::tar_check;
-use crate::verity_tree::{self, BLOCK_SIZE, Destination, Tree};
+use crate::verity_tree;
 
 /// What to build.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// What goes in.
     pub source: Source,
-    /// PEM file with the private key.
-    pub key: PathBuf,
-    /// PEM file with its certificate.
-    pub certificate: PathBuf,
+    /// Who signs.
+    pub signing: Signing,
     /// The image; an existing file is replaced when the new one is whole.
     pub output: PathBuf,
     /// Salt of the hash tree; derived if not given.
     pub salt: Option<Salt>,
+}
+
+/// Who signs an image.
+#[derive(Debug, Clone)]
+pub enum Signing {
+    /// This program.
+    Key {
+        /// PEM file with the private key.
+        key: PathBuf,
+        /// PEM file with its certificate.
+        certificate: PathBuf,
+    },
+    /// Somebody else, later: [`join`](crate::join) completes the image. Until then the boot stage refuses it.
+    Elsewhere {
+        /// A file for the bytes to sign: the 64 hexadecimal digits of the root hash.
+        to_sign: Option<PathBuf>,
+    },
+}
+
+impl Signing {
+    /// The files that are read.
+    fn inputs(&self) -> Vec<&Path> {
+        match self {
+            Self::Key { key, certificate } => vec![key, certificate],
+            Self::Elsewhere { .. } => Vec::new(),
+        }
+    }
 }
 
 /// What goes into an image.
@@ -91,7 +116,7 @@ pub enum Error {
     VerityTree(#[from] verity_tree::Error),
     Signature(#[from] signature::Error),
     Image(#[from] image::Error),
-    ReadBack(#[from] read_back::Error),
+    Draft(#[from] draft::Error),
 }
 
 /// Builds the image and says what is in it.
@@ -99,10 +124,15 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]. On an error nothing is left behind, and a file that was there before is as it was.
 pub fn build(request: &Request) -> Result<Report, Error> {
-    let signer = Certificate::load(&request.certificate)?;
-    let key = PrivateKey::load(&request.key)?;
-    signature::require_pair(&key, &signer)?;
-    let output = Output::new(&request.output, &[request.source.path(), &request.key, &request.certificate])?;
+    let signer = Signer::load(&request.signing)?;
+    let mut inputs = request.signing.inputs();
+    inputs.push(request.source.path());
+    let output = Output::new(&request.output, &inputs)?;
+    let to_sign = match &request.signing {
+        Signing::Elsewhere { to_sign: Some(path) } => Some(Output::new(path, &inputs)?),
+        _ => None,
+    };
+    to_sign.iter().try_for_each(|to_sign| to_sign.require_other_than(&output))?;
     refuse_key_in_tree(request)?;
 
     let (root, identity) = file_system(&request.source, &output)?;
@@ -110,26 +140,61 @@ pub fn build(request: &Request) -> Result<Report, Error> {
         Some(salt) => salt.clone(),
         None => Salt::derived(derive::salt(root.size, &root.first_block)),
     };
-    let signature_len = u64::try_from(signature::json_len(&signer)?).unwrap_or(u64::MAX);
-    let plan = Plan::new(signature_len, verity_tree::partition_len(root.data_blocks())?, root.size)?;
+    let plan = Plan::new(verity_tree::partition_len(root.data_blocks())?, root.size)?;
     let ours = matches!(request.source, Source::Files { .. });
     let (image, tree) = match ours && shift::is_supported(&output)? {
         true => Draft::around(root, plan, &salt)?,
         false => Draft::copy_of(&root, ours, plan, &salt, &output)?,
     };
     image.write_tree(&tree, &salt)?;
-    image.write(image.plan.signature, 0, &signature::sign(&tree.root_hash, &key, &signer)?)?;
-    image.finish(&tree.root_hash)?;
-    let report = report(request, &image.plan, &tree.root_hash, &salt, &signer, identity);
+    let root_hash = &tree.root_hash;
+    match &signer {
+        Some(Signer { key, certificate }) => {
+            image.write_signature(&signature::sign(root_hash, key, certificate)?)?;
+            image.finish(root_hash, State::Signed)?;
+        }
+        None => image.finish(root_hash, State::Unsigned)?,
+    }
+    let certificate = signer.as_ref().map(|signer| &signer.certificate);
+    let report = Report::new(&request.output, &image.plan, root_hash, &salt, certificate, identity);
     output.publish(&image.file, &image.path)?;
+    if let Some(to_sign) = to_sign {
+        publish_bytes(to_sign, &root_hash.as_hex())?;
+    }
     Ok(report)
+}
+
+/// Key and certificate, of which the boot stage would take a signature.
+struct Signer {
+    key: PrivateKey,
+    certificate: Certificate,
+}
+
+impl Signer {
+    fn load(signing: &Signing) -> Result<Option<Self>, Error> {
+        let Signing::Key { key, certificate } = signing else { return Ok(None) };
+        let certificate = Certificate::load(certificate)?;
+        let key = PrivateKey::load(key)?;
+        signature::require_pair(&key, &certificate)?;
+        // Whatever keeps this pair from signing is found now, not after the file system is made.
+        signature::sign(&RootHash::new([0; 32]), &key, &certificate)?;
+        Ok(Some(Self { key, certificate }))
+    }
+}
+
+fn publish_bytes(output: Output, bytes: &[u8]) -> Result<(), Error> {
+    let path = output.work_file("to-sign");
+    let mut file = File::create_new(&path).map_err(FileError::on(&path, Action::Create))?;
+    file.write_all(bytes).map_err(FileError::on(&path, Action::Write(0)))?;
+    Ok(output.publish(&file, &path)?)
 }
 
 fn refuse_key_in_tree(request: &Request) -> Result<(), Error> {
     let Source::Files { files: Files::Tree { path: tree, .. }, .. } = &request.source else { return Ok(()) };
+    let Signing::Key { key, .. } = &request.signing else { return Ok(()) };
     let real = |path: &Path| path.canonicalize().map_err(FileError::on(path, Action::Open));
-    match real(&request.key)?.starts_with(real(tree)?) {
-        true => Err(Error::KeyInTree { key: request.key.clone(), tree: tree.clone() }),
+    match real(key)?.starts_with(real(tree)?) {
+        true => Err(Error::KeyInTree { key: key.clone(), tree: tree.clone() }),
         false => Ok(()),
     }
 }
@@ -158,101 +223,4 @@ fn file_system(source: &Source, output: &Output) -> Result<(Image, Identity), Er
     mkfs::make(files, options, &path)?;
     drop(waiting);
     Ok((Image::open(&path)?, identity))
-}
-
-/// An image without its final name.
-struct Draft {
-    file: File,
-    path: PathBuf,
-    plan: Plan,
-}
-
-impl Draft {
-    /// The file that mkfs.erofs made becomes the image: its contents are shifted, and no byte of it is copied.
-    fn around(root: Image, plan: Plan, salt: &Salt) -> Result<(Self, Tree), Error> {
-        shift::begin_writing(&root.file);
-        let tree = verity_tree::hash(&root, None, salt, &Bytes::new("hash", root.size))?;
-        let Image { path, .. } = root;
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(FileError::on(&path, Action::Open))?;
-        shift::shift(&file, &path, plan.root.offset)?;
-        Ok((Self::sized(file, path, plan)?, tree))
-    }
-
-    /// A new file with a copy of the file system, which is removed if it is `ours`.
-    fn copy_of(root: &Image, ours: bool, plan: Plan, salt: &Salt, output: &Output) -> Result<(Self, Tree), Error> {
-        if ours {
-            // Its pages are dropped with the last handle, before any of them has to be written to the disk.
-            fs::remove_file(&root.path).map_err(FileError::on(&root.path, Action::Remove))?;
-        }
-        let path = output.work_file("image");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(FileError::on(&path, Action::Create))?;
-        let image = Self::sized(file, path, plan)?;
-        let destination = Destination { file: &image.file, path: &image.path, offset: plan.root.offset };
-        let tree = verity_tree::hash(root, Some(destination), salt, &Bytes::new("hash and copy", root.size))?;
-        Ok((image, tree))
-    }
-
-    /// Gives the file the image's size; what is new is zeros.
-    fn sized(file: File, path: PathBuf, plan: Plan) -> Result<Self, FileError> {
-        file.set_len(plan.size).map_err(FileError::on(&path, Action::Resize))?;
-        Ok(Self { file, path, plan })
-    }
-
-    /// Writes root-verity.
-    fn write_tree(&self, tree: &Tree, salt: &Salt) -> Result<(), FileError> {
-        let uuid = derive::verity_uuid(&tree.root_hash);
-        let superblock = verity_tree::superblock(uuid, tree.data_blocks, salt);
-        self.write(self.plan.verity, 0, &superblock)?;
-        self.write(self.plan.verity, BLOCK_SIZE, &tree.blocks)
-    }
-
-    /// Writes the tables and reads everything back.
-    fn finish(&self, root_hash: &RootHash) -> Result<(), Error> {
-        self.plan.write_tables(root_hash, &self.file, &self.path)?;
-        read_back::check(&self.file, &self.path, self.plan.size, root_hash)?;
-        Ok(())
-    }
-
-    fn write(&self, partition: ByteRange, at: usize, bytes: &[u8]) -> Result<(), FileError> {
-        let offset = partition.offset.saturating_add(u64::try_from(at).unwrap_or(u64::MAX));
-        self.file.write_all_at(bytes, offset).map_err(FileError::on(&self.path, Action::Write(offset)))
-    }
-}
-
-fn report(
-    request: &Request,
-    plan: &Plan,
-    root_hash: &RootHash,
-    salt: &Salt,
-    signer: &Certificate,
-    identity: Identity,
-) -> Report {
-    Report {
-        format: 1,
-        output: request.output.display().to_string(),
-        size: plan.size,
-        root_hash: root_hash.to_string(),
-        salt: signature::hex(salt.as_bytes()),
-        signer: SignerReport {
-            sha256: signature::hex(&signer.fingerprint),
-            common_name: signer.common_name.clone(),
-            development: signer.is_development,
-        },
-        image_id: identity.image_id,
-        image_version: identity.image_version,
-        partitions: plan
-            .entries(root_hash)
-            .map(|entry| PartitionReport {
-                label: entry.label,
-                uuid: entry.guid.to_string(),
-                offset: entry.range.offset,
-                size: entry.range.len,
-            })
-            .into(),
-    }
 }

@@ -8,17 +8,9 @@ use std::path::{Path, PathBuf};
 
 use boot_formats::x509;
 use cms::cert::IssuerAndSerialNumber;
-use der::Decode;
-use der::referenced::OwnedToRef;
-use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, RsaPublicKey};
+use der::{Decode, Encode};
 
-use crate::algorithm;
 use crate::pem;
-
-/// Sizes of RSA keys that are accepted, in bits: the lower bound is that of every current recommendation, the upper
-/// that of the crate that signs.
-pub const KEY_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// Why a certificate cannot be the signer's.
 #[derive(Debug, thiserror::Error)]
@@ -33,21 +25,12 @@ pub enum Error {
     /// The reader of the boot stage refuses it.
     #[error("{}: the boot stage would refuse the certificate in the PEM block at byte {offset}: {source}", path.display())]
     Boot { path: PathBuf, offset: usize, source: x509::Error },
-    /// Not RSA.
-    #[error("{}: expected a certificate for an RSA key, found {found}", path.display())]
-    Algorithm { path: PathBuf, found: String },
-    /// An RSA key that does not decode.
-    #[error("{}: malformed RSA public key in the certificate: {source}", path.display())]
-    PublicKey { path: PathBuf, source: rsa::Error },
-    /// Too small or too large.
-    #[error(
-        "{}: expected an RSA key of {} to {} bits, found {bits}",
-        path.display(), KEY_BITS.start(), KEY_BITS.end()
-    )]
-    KeySize { path: PathBuf, bits: usize },
+    /// A key that may not sign: neither RSA of an allowed size, nor P-256, nor P-384.
+    #[error("{}: the boot stage takes no signature by this certificate: {source}", path.display())]
+    Key { path: PathBuf, source: x509::KeyError },
 }
 
-/// A signer's certificate. Holding one says that it is well formed and for an RSA key, not that anybody trusts it.
+/// A signer's certificate. Holding one says that it is well formed and for a key that may sign, not that anybody trusts it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     /// Where it came from, for messages.
@@ -58,8 +41,8 @@ pub struct Certificate {
     pub common_name: Option<String>,
     /// Its name says DEVELOPMENT: every boot of an image signed with it says so.
     pub is_development: bool,
-    /// The key that checks the signature.
-    pub public_key: RsaPublicKey,
+    /// Its key: the DER of the SubjectPublicKeyInfo.
+    pub public_key: Vec<u8>,
     /// How a signature names it.
     pub issuer_and_serial: IssuerAndSerialNumber,
     /// The certificate itself.
@@ -72,39 +55,22 @@ impl Certificate {
     /// # Errors
     /// See [`Error`].
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = pem::read(path)?;
-        let block = pem::sole_block(path, &text, "CERTIFICATE", |label| label == "CERTIFICATE")?;
+        let bytes = pem::read(path)?;
+        let block = pem::sole_block(path, pem::text(path, &bytes)?, "CERTIFICATE", |label| label == "CERTIFICATE")?;
         let der = pem::decode(path, &block)?.to_vec();
         let offset = block.offset;
-        let parsed = x509_cert::Certificate::from_der(&der)
-            .map_err(|source| Error::Der { path: path.to_owned(), offset, source })?
-            .tbs_certificate;
+        let malformed = |source| Error::Der { path: path.to_owned(), offset, source };
+        let parsed = x509_cert::Certificate::from_der(&der).map_err(malformed)?.tbs_certificate;
         let boot = x509::parse(&der).map_err(|source| Error::Boot { path: path.to_owned(), offset, source })?;
-        let spki = parsed.subject_public_key_info.owned_to_ref();
-        if spki.algorithm.oid != algorithm::RSA {
-            return Err(Error::Algorithm { path: path.to_owned(), found: algorithm::name(&spki.algorithm.oid) });
-        }
-        let public_key = public_key(spki.subject_public_key.raw_bytes())
-            .map_err(|source| Error::PublicKey { path: path.to_owned(), source })?;
-        let bits = public_key.n().bits();
-        if !KEY_BITS.contains(&bits) {
-            return Err(Error::KeySize { path: path.to_owned(), bits });
-        }
+        boot.public_key().map_err(|source| Error::Key { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             fingerprint: boot.fingerprint(),
             common_name: boot.subject_common_name.map(str::to_owned),
             is_development: boot.is_development(),
-            public_key,
+            public_key: parsed.subject_public_key_info.to_der().map_err(malformed)?,
             issuer_and_serial: IssuerAndSerialNumber { issuer: parsed.issuer, serial_number: parsed.serial_number },
             der,
         })
     }
-}
-
-/// Of any size that the arithmetic can do, so that the error about the size is ours.
-fn public_key(pkcs1: &[u8]) -> rsa::Result<RsaPublicKey> {
-    let key = rsa::pkcs1::RsaPublicKey::from_der(pkcs1).map_err(rsa::pkcs1::Error::from)?;
-    let number = |number: rsa::pkcs1::UintRef<'_>| BigUint::from_bytes_be(number.as_bytes());
-    RsaPublicKey::new_with_max_size(number(key.modulus), number(key.public_exponent), 16384)
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::build::{Request, Source};
+use crate::build::{Request, Signing, Source};
 use crate::identity::Identity;
+use crate::join::{self, Destination};
 use crate::mkfs::{self, Compression, Files};
 use crate::salt::Salt;
 
@@ -28,6 +29,10 @@ pub enum Command {
     /// Build a signed image from a directory, a tar archive or a finished erofs image
     #[command(long_about = BUILD_LONG, after_long_help = BUILD_EXAMPLES)]
     Build(Box<BuildArgs>),
+
+    /// Complete an image that was built without a signature by one that was made elsewhere
+    #[command(long_about = JOIN_LONG, after_long_help = JOIN_EXAMPLES)]
+    JoinSignature(JoinArgs),
 
     /// Say what an image says of itself: partitions, root hash, signer, hash tree
     #[command(long_about = INSPECT_LONG)]
@@ -64,6 +69,74 @@ Examples:
 Exit status: 0 the image is valid, 1 it would be refused or there is no verdict (then stderr says why), 2 the command \
 line is wrong, 130 interrupted.";
 
+const JOIN_LONG: &str = "\
+Complete an image that was built without a signature by one that was made elsewhere.
+
+The signature is taken if the boot stage would take it for this image by this certificate: a detached PKCS#7 of the 64 \
+hexadecimal digits of the root hash, by one signer, without signed attributes. It is written anew, without what else came \
+along, so that an image has the same bytes whichever tool carried the signature, and those of `ddi build --key` where an RSA \
+key made it.";
+
+const JOIN_EXAMPLES: &str = "\
+Examples:
+  A key that never leaves its hardware module, by openssl's PKCS#11 provider:
+    ddi build --tree rootfs --unsigned-out example_1.2.unsigned --to-sign example_1.2.hash
+    openssl smime -sign -nocerts -noattr -binary -outform der -in example_1.2.hash \\
+      -signer release.pem -inkey 'pkcs11:token=release;object=boot' -out example_1.2.p7
+    ddi join-signature example_1.2.unsigned --signature example_1.2.p7 --cert release.pem --output example_1.2.raw
+
+Exit status: 0 the image is signed, 1 it is not, 2 the command line is wrong, 130 interrupted.";
+
+/// Options of `ddi join-signature`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The image, as `ddi build --unsigned-out` made it
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+
+    /// The signature: PKCS#7 in DER or PEM
+    #[arg(long, value_name = "FILE")]
+    signature: PathBuf,
+
+    /// Certificate of the signer: PEM, for RSA of 2048, 3072 or 4096 bits, P-256 or P-384
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+
+    /// The signed image; an existing file is replaced. The unsigned one stays as it is
+    #[arg(long, short, value_name = "FILE", required_unless_present = "in_place")]
+    output: Option<PathBuf>,
+
+    /// Make the unsigned image the signed one, without a copy
+    ///
+    /// Writes a few kilobytes, however large the image is. Interrupted, the image is unsigned or signed, and the same command
+    /// completes it.
+    #[arg(long, conflicts_with = "output")]
+    in_place: bool,
+
+    /// Facts about the image as JSON on stdout, instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+impl JoinArgs {
+    /// Whether facts are wanted as JSON.
+    #[must_use]
+    pub const fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn into_request(self) -> join::Request {
+        join::Request {
+            image: self.image,
+            signature: self.signature,
+            certificate: self.cert,
+            destination: self.output.map_or(Destination::InPlace, Destination::File),
+        }
+    }
+}
+
 /// Options of `ddi inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
@@ -83,7 +156,7 @@ pub struct VerifyArgs {
     #[arg(value_name = "FILE")]
     pub image: PathBuf,
 
-    /// A certificate that is trusted: PEM, for an RSA key. May be given several times
+    /// A certificate that is trusted: PEM. May be given several times
     #[arg(long = "cert", value_name = "FILE", required = true)]
     pub certificates: Vec<PathBuf>,
 
@@ -93,7 +166,7 @@ pub struct VerifyArgs {
 }
 
 const BUILD_LONG: &str = "\
-Build a signed image from a directory, a tar archive or a finished erofs image.
+Build a signed image from a directory, a tar archive or a finished erofs image; or one to be signed elsewhere.
 
 The same input gives the same bytes: times, salt and UUIDs are fixed or derived from the content. The output appears \
 under its name only when it is whole and on the disk; after an error or a signal nothing is left behind. While it works, \
@@ -125,17 +198,52 @@ pub struct BuildArgs {
     #[command(flatten)]
     input: Input,
 
-    /// Private key that signs: PEM, PKCS#8 or PKCS#1, RSA of 2048 to 4096 bits, not encrypted
-    #[arg(long, value_name = "FILE", help_heading = "Signature")]
-    key: PathBuf,
+    /// Private key that signs: PEM, not encrypted; RSA of 2048, 3072 or 4096 bits, P-256 or P-384
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Signature",
+        required_unless_present = "unsigned_out",
+        conflicts_with = "unsigned_out"
+    )]
+    key: Option<PathBuf>,
 
     /// Certificate of that key: PEM. The kernel or the mini-initramfs must hold it; its dates are not looked at
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Signature",
+        required_unless_present = "unsigned_out",
+        conflicts_with = "unsigned_out"
+    )]
+    cert: Option<PathBuf>,
+
+    /// Instead of key, certificate and --output: the image to write, to be signed elsewhere
+    ///
+    /// The boot stage refuses it until `ddi join-signature` has put a signature into the place that is kept for it.
     #[arg(long, value_name = "FILE", help_heading = "Signature")]
-    cert: PathBuf,
+    unsigned_out: Option<PathBuf>,
+
+    /// A file for the bytes to sign: the root hash, 64 hexadecimal digits and nothing else
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Signature",
+        requires = "unsigned_out",
+        conflicts_with_all = ["key", "cert", "output"]
+    )]
+    to_sign: Option<PathBuf>,
 
     /// The image to write; an existing file is replaced. The boot stage expects NAME_VERSION.raw
-    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
-    output: PathBuf,
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        help_heading = "Output",
+        required_unless_present = "unsigned_out",
+        conflicts_with = "unsigned_out"
+    )]
+    output: Option<PathBuf>,
 
     /// Facts about the image as JSON on stdout, instead of lines for people
     #[arg(long, help_heading = "Output")]
@@ -224,6 +332,14 @@ impl BuildArgs {
             },
             Err(erofs) => Source::Erofs(erofs),
         };
-        Request { source, key: self.key, certificate: self.cert, output: self.output, salt: self.salt }
+        // clap has seen to it that the three are there, or the one.
+        let (signing, output) = match self.unsigned_out {
+            Some(output) => (Signing::Elsewhere { to_sign: self.to_sign }, output),
+            None => {
+                let (key, certificate) = (self.key.unwrap_or_default(), self.cert.unwrap_or_default());
+                (Signing::Key { key, certificate }, self.output.unwrap_or_default())
+            }
+        };
+        Request { source, signing, output, salt: self.salt }
     }
 }

@@ -4,10 +4,13 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | protective MBR, GPT header, 128 partition entries (512-byte sectors) |
-//! | 20480 | root-verity-sig: JSON, padded with NUL to 4096 bytes |
+//! | 20480 | root-verity-sig: JSON, padded with NUL to 8192 bytes, or zeros and no partition in an unsigned image |
 //! | then | root-verity: superblock in a block of its own, hash tree |
 //! | then | root: erofs |
 //! | then | zeros, backup entries, backup header: 20480 bytes |
+//!
+//! The signature has the room of the largest one that the boot stage takes, whoever signs: so the layout is known before
+//! the signer is, and a signature that comes later moves nothing.
 //!
 //! Metadata lies before the data, so that a reader that streams the image can check every block as it comes.
 //! Partitions are aligned to 4096 bytes and to nothing larger: dm-verity needs that on devices with 4096-byte sectors,
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use boot_formats::dps;
 use boot_formats::guid::Guid;
 use boot_formats::range::ByteRange;
+use boot_formats::signature_json::MAX_PKCS7;
 use boot_formats::verity::RootHash;
 use gptman::{GPT, GPTPartitionEntry};
 
@@ -33,6 +37,9 @@ pub const ALIGNMENT: u64 = 4096;
 const FIRST_PARTITION: u64 = 20480;
 /// Header and 128 entries are 33 sectors; up to the next multiple of [`ALIGNMENT`].
 const BACKUP: u64 = 20480;
+/// Bytes of root-verity-sig: the base64 of the largest PKCS#7, and the two fingerprints and the members' names beside it.
+pub const SIGNATURE_PARTITION: u64 = 8192;
+const _: () = assert!(MAX_PKCS7.div_ceil(3) * 4 + 512 <= 8192);
 /// Discoverable Partitions Specification, partition flags: mount read-only.
 const READ_ONLY: u64 = 1 << 60;
 
@@ -79,35 +86,17 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::TooLarge`].
-    pub fn new(signature_len: u64, verity_len: u64, root_len: u64) -> Result<Self, Error> {
-        Self::checked(signature_len, verity_len, root_len).ok_or(Error::TooLarge { root: root_len })
+    pub fn new(verity_len: u64, root_len: u64) -> Result<Self, Error> {
+        Self::checked(verity_len, root_len).ok_or(Error::TooLarge { root: root_len })
     }
 
-    fn checked(signature_len: u64, verity_len: u64, root_len: u64) -> Option<Self> {
+    fn checked(verity_len: u64, root_len: u64) -> Option<Self> {
         let after = |offset: u64, len: u64| Some(ByteRange { offset, len: len.checked_next_multiple_of(ALIGNMENT)? });
-        let signature = after(FIRST_PARTITION, signature_len)?;
+        let signature = after(FIRST_PARTITION, SIGNATURE_PARTITION)?;
         let verity = after(signature.end()?, verity_len)?;
         let root = after(verity.end()?, root_len)?;
         let size = root.end()?.checked_add(BACKUP)?;
         i64::try_from(size).is_ok().then_some(Self { signature, verity, root, size })
-    }
-
-    /// Writes protective MBR and both partition tables into `file`, which has its final size already.
-    ///
-    /// # Errors
-    /// [`Error::Gpt`].
-    pub fn write_tables(&self, root_hash: &RootHash, file: &File, path: &Path) -> Result<(), Error> {
-        self.write_gpt(root_hash, file).map_err(|source| Error::Gpt { path: path.to_owned(), source })
-    }
-
-    fn write_gpt(&self, root_hash: &RootHash, mut file: &File) -> gptman::Result<()> {
-        let mut gpt = GPT::new_from(&mut file, SECTOR_SIZE, derive::disk_guid(root_hash).to_disk())?;
-        for ((_, slot), entry) in gpt.iter_mut().zip(self.entries(root_hash)) {
-            *slot = entry.encode();
-        }
-        GPT::write_protective_mbr_into(&mut file, SECTOR_SIZE)?;
-        gpt.write_into(&mut file)?;
-        Ok(())
     }
 
     /// The partitions, in the order of the disk. Labels are those `systemd-repart` gives: nothing is found by them.
@@ -125,6 +114,31 @@ impl Plan {
             Entry { label: "root-arm64", type_guid: dps::ROOT_ARM64, guid: root, range: self.root },
         ]
     }
+}
+
+/// Writes protective MBR and both partition tables into `file`, which has its final size already: the backup first. As long
+/// as the primary table is the old one it counts; while it is neither, the finished backup does.
+///
+/// # Errors
+/// [`Error::Gpt`].
+pub fn write_tables(root_hash: &RootHash, entries: &[Entry], file: &File, path: &Path) -> Result<(), Error> {
+    write_gpt(root_hash, entries, file).map_err(|source| Error::Gpt { path: path.to_owned(), source })
+}
+
+fn write_gpt(root_hash: &RootHash, entries: &[Entry], mut file: &File) -> gptman::Result<()> {
+    let mut gpt = GPT::new_from(&mut file, SECTOR_SIZE, derive::disk_guid(root_hash).to_disk())?;
+    for ((_, slot), entry) in gpt.iter_mut().zip(entries) {
+        *slot = entry.encode();
+    }
+    let entries: Vec<_> = gpt.iter().map(|(_, entry)| entry.clone()).collect();
+    let primary = &mut gpt.header;
+    let mut backup = primary.clone();
+    (backup.primary_lba, backup.backup_lba) = (primary.backup_lba, primary.primary_lba);
+    // Behind the last sector of the partitions, up to the header (UEFI specification, section 5.3.1).
+    backup.partition_entry_lba = primary.last_usable_lba.saturating_add(1);
+    GPT::write_protective_mbr_into(&mut file, SECTOR_SIZE)?;
+    backup.write_into(&mut file, SECTOR_SIZE, &entries)?;
+    primary.write_into(&mut file, SECTOR_SIZE, &entries)
 }
 
 impl Entry {

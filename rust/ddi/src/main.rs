@@ -5,8 +5,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ddi::cli::{BuildArgs, Cli, Command, InspectArgs, VerifyArgs};
-use ddi::{build, inspect, output, verify};
+use ddi::cli::{BuildArgs, Cli, Command, InspectArgs, JoinArgs, VerifyArgs};
+use ddi::report::Report;
+use ddi::{build, inspect, join, output, verify};
 
 /// Why the program ends with status 1.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +15,16 @@ enum Error {
     #[error(transparent)]
     Build(#[from] build::Error),
     #[error(transparent)]
+    Join(#[from] join::Error),
+    #[error(transparent)]
     Inspect(#[from] inspect::Error),
     #[error(transparent)]
     Verify(#[from] verify::Error),
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),
-    #[error("the image is built, but its facts cannot be put as JSON: {0}")]
+    #[error("the image is there, but its facts cannot be put as JSON: {0}")]
     BuiltJson(serde_json::Error),
-    #[error("the image is built, but its facts cannot be printed: {0}")]
+    #[error("the image is there, but its facts cannot be printed: {0}")]
     BuiltPrint(std::io::Error),
     #[error("what was found cannot be put as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -43,6 +46,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     output::remove_on_signals()?;
     match cli.command {
         Command::Build(arguments) => run_build(*arguments),
+        Command::JoinSignature(arguments) => run_join(arguments),
         Command::Inspect(arguments) => run_inspect(&arguments),
         Command::Verify(arguments) => run_verify(&arguments),
     }
@@ -50,7 +54,15 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
 
 fn run_build(arguments: BuildArgs) -> Result<ExitCode, Error> {
     let json = arguments.wants_json();
-    let report = build::build(&arguments.into_request())?;
+    say(&build::build(&arguments.into_request())?, json)
+}
+
+fn run_join(arguments: JoinArgs) -> Result<ExitCode, Error> {
+    let json = arguments.wants_json();
+    say(&join::join(&arguments.into_request())?, json)
+}
+
+fn say(report: &Report, json: bool) -> Result<ExitCode, Error> {
     let facts = match json {
         true => report.to_json().map_err(Error::BuiltJson)?,
         false => report.to_string(),

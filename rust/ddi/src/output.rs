@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::file_error::{Action, FileError};
 
-/// The directory to remove when a signal ends the program.
-static TO_REMOVE: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The directories to remove when a signal ends the program.
+static TO_REMOVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Exit status after a signal: what a shell reports for SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -31,6 +31,9 @@ pub enum Error {
     /// There is something else than a file already.
     #[error("{}: expected a regular file or nothing to replace, found {found}", path.display())]
     NotReplaceable { path: PathBuf, found: &'static str },
+    /// Two outputs under one name.
+    #[error("{}: expected another file than that of the image", path.display())]
+    Same { path: PathBuf },
     /// The image would be packed into itself, or replace what it is made from.
     #[error("{}: the output lies in the input {}", path.display(), input.display())]
     InsideInput { path: PathBuf, input: PathBuf },
@@ -57,7 +60,7 @@ pub fn kind(file_type: FileType) -> &'static str {
 /// [`ctrlc::Error`].
 pub fn remove_on_signals() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
-        if let Some(directory) = to_remove().take() {
+        for directory in to_remove().iter() {
             // Nobody is left to hear of an error.
             let _ = fs::remove_dir_all(directory);
         }
@@ -65,7 +68,7 @@ pub fn remove_on_signals() -> Result<(), ctrlc::Error> {
     })
 }
 
-fn to_remove() -> std::sync::MutexGuard<'static, Option<PathBuf>> {
+fn to_remove() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
     TO_REMOVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -73,15 +76,17 @@ fn to_remove() -> std::sync::MutexGuard<'static, Option<PathBuf>> {
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
+    /// The same without links and relative parts.
+    real_path: PathBuf,
     parent: PathBuf,
     // Dropped in this order: a signal between the two still finds the directory's name.
     work: TempDir,
     _registered: Registered,
 }
 
-/// The name of the work directory is in [`TO_REMOVE`].
+/// This name of a work directory is in [`TO_REMOVE`].
 #[derive(Debug)]
-struct Registered;
+struct Registered(PathBuf);
 
 impl Output {
     /// Makes the work directory beside `path`, after checking that `path` may be written and lies outside `inputs`.
@@ -107,8 +112,27 @@ impl Output {
             .prefix(".ddi-")
             .tempdir_in(parent)
             .map_err(|error| FileError::on(parent, Action::CreateIn)(bare(&error)))?;
-        *registered = Some(work.path().to_owned());
-        Ok(Self { path: path.to_owned(), parent: parent.to_owned(), work, _registered: Registered })
+        let directory = work.path().to_owned();
+        registered.push(directory.clone());
+        let real_path = real_parent.join(name);
+        Ok(Self {
+            path: path.to_owned(),
+            real_path,
+            parent: parent.to_owned(),
+            work,
+            _registered: Registered(directory),
+        })
+    }
+
+    /// Refuses to be the same file as `other`, of which one would replace the other.
+    ///
+    /// # Errors
+    /// [`Error::Same`].
+    pub fn require_other_than(&self, other: &Self) -> Result<(), Error> {
+        match self.real_path == other.real_path {
+            true => Err(Error::Same { path: self.path.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// A file of this name in the work directory.
@@ -132,7 +156,7 @@ impl Output {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        *to_remove() = None;
+        to_remove().retain(|directory| *directory != self.0);
     }
 }
 

@@ -51,11 +51,11 @@ pub struct Block<'a> {
     pub offset: usize,
 }
 
-/// Reads a PEM file whole. The text is wiped from memory when dropped: it may hold a key.
+/// Reads a file whole. The bytes are wiped from memory when dropped: they may hold a key.
 ///
 /// # Errors
-/// [`Error::File`], [`Error::TooLarge`], [`Error::NotText`].
-pub fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
+/// [`Error::File`], [`Error::TooLarge`].
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let file = File::open(path).map_err(FileError::on(path, Action::Open))?;
     // Never grown, so that no copy of a key is left behind in freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE));
@@ -64,9 +64,15 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
     if (&file).read(&mut [0]).map_err(FileError::on(path, Action::Read(limit)))? != 0 {
         return Err(Error::TooLarge { path: path.to_owned() });
     }
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| Error::NotText { path: path.to_owned(), offset: error.valid_up_to() })?;
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(bytes)
+}
+
+/// What was read, as text.
+///
+/// # Errors
+/// [`Error::NotText`].
+pub fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Error> {
+    std::str::from_utf8(bytes).map_err(|error| Error::NotText { path: path.to_owned(), offset: error.valid_up_to() })
 }
 
 /// The only block of `text` whose label `is_wanted`; `wanted` names it in errors.

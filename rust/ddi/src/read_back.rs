@@ -9,12 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use boot_formats::ddi::{self, Layout};
+use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Geometry, Which};
 use boot_formats::range::ByteRange;
 use boot_formats::signature_json::{self, MAX_SIGNATURE_PARTITION};
 use boot_formats::verity::{self, RootHash};
 
 use crate::file_error::{Action, FileError};
+use crate::image::Plan;
 
 /// What the boot stage would refuse. Each is a fault of this program.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum Error {
     /// The partitions.
     #[error("the partitions were written wrong: {0}")]
     Partitions(ddi::Error),
+    /// A signature partition in an image that is to have none.
+    #[error("the partitions were written wrong: there is a signature partition without a signature")]
+    NotUnsigned,
     /// The superblock.
     #[error("the verity superblock was written wrong: {0}")]
     Superblock(verity::Error),
@@ -58,15 +63,30 @@ pub fn check(file: &File, path: &Path, size: u64, expected: &RootHash) -> Result
     let layout = image.layout(Which::Primary, size)?;
     image.layout(Which::Backup, size)?;
     layout.check_root_hash(expected).map_err(Error::Partitions)?;
-    let superblock = verity::parse(&image.read(layout.verity, verity::SUPERBLOCK_SIZE)?).map_err(Error::Superblock)?;
-    superblock.require_4k().map_err(Error::Superblock)?;
-    superblock.check_fits(layout.root, layout.verity).map_err(Error::Superblock)?;
+    image.superblock(layout.root, layout.verity)?;
     let bytes = image.read(layout.signature, MAX_SIGNATURE_PARTITION)?;
     let found = signature_json::parse(&bytes).map_err(Error::Signature)?.root_hash;
     match found == *expected {
         true => Ok(()),
         false => Err(Error::RootHash { expected: *expected, found }),
     }
+}
+
+/// Checks an image that waits for its signature: that the boot stage refuses both tables for that, and nothing else, and
+/// that the tree is where it should be.
+///
+/// # Errors
+/// See [`Error`].
+pub fn check_unsigned(file: &File, path: &Path, plan: &Plan) -> Result<(), Error> {
+    let image = Reader { file, path };
+    for which in [Which::Primary, Which::Backup] {
+        match image.layout(which, plan.size) {
+            Err(Error::Partitions(ddi::Error::Missing(Role::RootVeritySig))) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(Error::NotUnsigned),
+        }
+    }
+    image.superblock(plan.root, plan.verity)
 }
 
 struct Reader<'a> {
@@ -82,6 +102,11 @@ impl Reader<'_> {
             .read_exact_at(&mut bytes, range.offset)
             .map_err(FileError::on(self.path, Action::Read(range.offset)))?;
         Ok(bytes)
+    }
+
+    fn superblock(&self, root: ByteRange, verity: ByteRange) -> Result<(), Error> {
+        let superblock = verity::parse(&self.read(verity, verity::SUPERBLOCK_SIZE)?).map_err(Error::Superblock)?;
+        superblock.require_4k().and_then(|()| superblock.check_fits(root, verity)).map_err(Error::Superblock)
     }
 
     fn layout(&self, which: Which, size: u64) -> Result<Layout, Error> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The salt of the hash tree, as given on the command line.
 
-use boot_formats::verity::MAX_SALT;
+use boot_formats::verity::{MAX_SALT, Superblock};
 
 /// At most 256 bytes, which is what a verity superblock has room for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,12 @@ impl Salt {
     #[must_use]
     pub fn derived(bytes: [u8; 32]) -> Self {
         Self(bytes.to_vec())
+    }
+
+    /// The salt of an image that is there.
+    #[must_use]
+    pub fn of(superblock: &Superblock) -> Self {
+        Self(superblock.salt.to_vec())
     }
 
     /// The bytes.

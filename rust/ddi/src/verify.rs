@@ -26,7 +26,6 @@ use crate::certificate::{self, Certificate};
 use crate::file_error::FileError;
 use crate::opened::{self, Opened};
 use crate::report::SignerReport;
-use crate::signature::hex;
 use crate::verdict::{Check, CheckReport, Outcome, Verdict};
 
 /// Why there is no verdict.
@@ -71,11 +70,7 @@ pub fn verify(path: &Path, certificates: &[PathBuf]) -> Result<Verdict, Error> {
         valid,
         reason,
         root_hash: root_hash.map(|hash| hash.to_string()),
-        signer: signer.map(|certificate| SignerReport {
-            sha256: hex(&certificate.fingerprint),
-            common_name: certificate.common_name.clone(),
-            development: certificate.is_development,
-        }),
+        signer: signer.map(SignerReport::of),
         checks,
     })
 }

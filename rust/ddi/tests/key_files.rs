@@ -99,45 +99,60 @@ fn encrypted_keys() {
 #[test]
 fn keys_and_certificates_of_other_algorithms() {
     let workshop = workshop(&[
-        ("ec", "ec", &["-pkeyopt", "ec_paramgen_curve:P-256"]),
+        ("curve", "ec", &["-pkeyopt", "ec_paramgen_curve:P-521"]),
         ("edwards", "ed25519", &[]),
         ("pss", "rsa-pss", &["-pkeyopt", "rsa_keygen_bits:2048"]),
     ]);
     let directory = workshop.path();
-    openssl(directory, &["ec", "-in", "ec.key", "-out", "ec-traditional.key"]);
-    for (name, found) in [("ec", "EC"), ("edwards", "Ed25519"), ("pss", "RSA-PSS")] {
+    for (name, found, refused) in [
+        ("curve", "on the curve 1.3.132.0.35", "curve 1.3.132.0.35, expected P-256 or P-384"),
+        ("edwards", "for Ed25519", "algorithm 1.3.101.112, expected RSA or an elliptic curve"),
+        ("pss", "for RSA-PSS", "algorithm 1.2.840.113549.1.1.10, expected RSA or an elliptic curve"),
+    ] {
         assert_refused(
             directory,
             &format!("{name}.key"),
             "good.pem",
-            &format!("{name}.key: expected an RSA key, found {found}"),
+            &format!("{name}.key: expected a key for RSA, P-256 or P-384, found one {found}"),
         );
         assert_refused(
             directory,
             "good.key",
             &format!("{name}.pem"),
-            &format!("{name}.pem: expected a certificate for an RSA key, found {found}"),
+            &format!("{name}.pem: the boot stage takes no signature by this certificate: x509: public key: {refused}"),
         );
     }
-    assert_refused(directory, "ec-traditional.key", "good.pem", "ec-traditional.key: expected an RSA key, found EC");
+    openssl(directory, &["ec", "-in", "curve.key", "-out", "old.key"]);
+    assert_refused(
+        directory,
+        "old.key",
+        "good.pem",
+        "old.key: expected a key for RSA, P-256 or P-384, found one for EC in its old form \
+         (`openssl pkey -in KEY -out KEY` writes the new one)",
+    );
 }
 
 #[test]
-fn keys_that_are_too_small_or_too_large() {
-    let workshop = workshop(&[("small", "rsa:1024", &[])]);
+fn rsa_keys_of_other_sizes() {
+    let workshop = workshop(&[("small", "rsa:1024", &[]), ("odd", "rsa:2560", &[])]);
     let directory = workshop.path();
-    assert_refused(
-        directory,
-        "small.key",
-        "good.pem",
-        "small.key: expected an RSA key of 2048 to 4096 bits, found 1024",
-    );
-    assert_refused(
-        directory,
-        "good.key",
-        "small.pem",
-        "small.pem: expected an RSA key of 2048 to 4096 bits, found 1024",
-    );
+    for (name, bits) in [("small", 1024), ("odd", 2560)] {
+        assert_refused(
+            directory,
+            &format!("{name}.key"),
+            "good.pem",
+            &format!("{name}.key: expected an RSA key of 2048, 3072 or 4096 bits, found {bits}"),
+        );
+        assert_refused(
+            directory,
+            "good.key",
+            &format!("{name}.pem"),
+            &format!(
+                "{name}.pem: the boot stage takes no signature by this certificate: \
+                 x509: public key: RSA of {bits} bits, expected 2048, 3072 or 4096"
+            ),
+        );
+    }
 }
 
 #[test]
