@@ -87,9 +87,16 @@ pub fn same_key(a: &str, b: &str) -> bool {
 /// * A word is allowed by its key.
 /// * `--`, and with it everything behind, which is for init, is allowed only by `--` itself.
 /// * A word with a single quote, a backslash, or anything but ASCII is never allowed.
+/// * Nor is a vertical tab or a form feed between words: systemd reads on over it.
 #[must_use]
 pub fn first_not_allowed<'a>(config: &Config, command_line: &'a str) -> Option<&'a str> {
-    for word in words(command_line) {
+    let mut words = words(command_line);
+    loop {
+        let between = words.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        if between.starts_with(is_space) {
+            return between.get(..1);
+        }
+        let word = words.next()?;
         let ambiguous = word.raw.bytes().any(|byte| matches!(byte, b'\'' | b'\\') || !byte.is_ascii());
         let for_init = word.key == "--" && word.value.is_none();
         let allowed = if for_init {
@@ -104,5 +111,4 @@ pub fn first_not_allowed<'a>(config: &Config, command_line: &'a str) -> Option<&
             return None;
         }
     }
-    None
 }

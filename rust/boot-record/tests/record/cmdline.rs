@@ -98,3 +98,21 @@ fn characters_that_readers_disagree_about_pass_in_no_word() {
         assert_eq!(first_not_allowed(&config, line), Some(line), "{line}");
     }
 }
+
+/// Found by fuzzing. The kernel ends a word at a vertical tab or form feed; systemd takes it for a letter, so that the two
+/// saw different words in a line whose every word was allowed.
+#[test]
+fn white_space_that_only_the_kernel_knows_does_not_pass() {
+    let config = allowing("console quiet --");
+    for (line, expected) in [
+        ("console=a\u{b}quiet", Some("\u{b}")),
+        ("quiet \u{c} console", Some("\u{c}")),
+        ("\u{b}quiet", Some("\u{b}")),
+        ("quiet\u{c}\n", Some("\u{c}")),
+        ("console=\"a\u{b}b\" quiet", None),
+        ("quiet -- a\u{b}b", None),
+        ("quiet\tconsole\r\n", None),
+    ] {
+        assert_eq!(first_not_allowed(&config, line), expected, "{line:?}");
+    }
+}
