@@ -12,6 +12,7 @@ pub mod cache;
 pub mod crates_inc;
 pub mod debian;
 pub mod disk;
+pub mod fuzz;
 pub mod kernel;
 pub mod keys;
 pub mod layer;

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use xtask::cache::Cache;
 use xtask::plan::{self, Cost};
 use xtask::tools::Tools;
-use xtask::{bench, crates_inc, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace};
+use xtask::{bench, crates_inc, fuzz, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace};
 
 /// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
 const EXIT_NO_VERDICT: u8 = 2;
@@ -43,6 +43,8 @@ enum Command {
     },
     /// Measures what building a DDI costs beside mkfs.erofs; exit status 1 if it is more than the budget.
     Bench,
+    /// Runs the fuzz targets under the address sanitizer; exit status 1 if there is a finding.
+    Fuzz(fuzz::Options),
     /// Removes the cache: everything outside the checkout that these commands wrote.
     Uninstall,
     /// Makes the tools, development key, kernel and boot binary, and says where they are.
@@ -87,6 +89,13 @@ fn run(command: Command) -> Result<ExitCode> {
             let kept = bench::run(&Cache::open()?)?;
             Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Fuzz(options) => {
+            let cache = Cache::open()?;
+            let missing: Vec<Cost> = [Tools::cost(&cache), fuzz::cost(&cache)].into_iter().flatten().collect();
+            println!("{}", plan::announcement(cache.root(), &missing, options.seconds()?));
+            let clean = fuzz::run(&cache, &Tools::ensure(&cache)?, &options)?;
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Uninstall => {
             println!("removed {}", Cache::uninstall()?.display());
             Ok(ExitCode::SUCCESS)
@@ -117,6 +126,7 @@ fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     let cache = Cache::open()?;
     let mut missing = missing(&cache)?;
     missing.extend(layer::cost(&cache));
+    missing.extend(fuzz::cost(&cache));
     missing.extend(userspace::test_cost(&cache));
     println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));
     let tools = Tools::ensure(&cache)?;

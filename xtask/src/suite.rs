@@ -18,8 +18,14 @@ use crate::target::host_cargo;
 use crate::tools::Tools;
 use crate::{crates_inc, layer, refusals, repository};
 
-/// Folders with a Cargo workspace of their own.
-const WORKSPACES: [&str; 3] = ["rust", "xtask", "tests/boot/probe"];
+/// Folders with a Cargo workspace of their own, and clippy's options in it.
+const WORKSPACES: [(&str, &[&str]); 4] = [
+    ("rust", &[]),
+    ("xtask", &[]),
+    ("tests/boot/probe", &[]),
+    // The fuzzer itself is C++, for which a host need not have a compiler; the targets can be checked without it.
+    ("fuzz", &["--no-default-features"]),
+];
 /// Two machines at a time: one for each core of the smallest supported host.
 const BOOTS_AT_ONCE: &str = "--test-threads=2";
 
@@ -59,6 +65,8 @@ pub enum Tier {
     Lint,
     /// Tests of the host: units, tables, golden vectors, properties, images.
     Unit,
+    /// Every fuzz target, on its seeds and some inputs made of them.
+    Fuzz,
     /// The layer, parsed by BitBake, and its list of crates.
     Layer,
     /// Boots in QEMU.
@@ -68,12 +76,13 @@ pub enum Tier {
 }
 
 impl Tier {
-    const ALL: [Self; 5] = [Self::Lint, Self::Unit, Self::Layer, Self::Boot, Self::Refusals];
+    const ALL: [Self; 6] = [Self::Lint, Self::Unit, Self::Fuzz, Self::Layer, Self::Boot, Self::Refusals];
 
     fn run(self, cache: &Cache, tools: &Tools) -> Result<Tally> {
         match self {
             Self::Lint => lint(),
             Self::Unit => unit(),
+            Self::Fuzz => fuzz(cache, tools),
             Self::Layer => parse_layer(cache, tools),
             Self::Boot => boot(),
             Self::Refusals => Ok(outcome("table of refusals", &refusals::run(true))),
@@ -98,16 +107,14 @@ pub fn run(cache: &Cache, tools: &Tools, only: Option<Tier>) -> Tally {
     total
 }
 
-fn workspaces() -> impl Iterator<Item = (&'static str, std::path::PathBuf)> {
-    WORKSPACES.into_iter().map(|name| (name, repository::root().join(name).join("Cargo.toml")))
-}
-
 fn lint() -> Result<Tally> {
     let mut tally = Tally::default();
-    for (name, manifest) in workspaces() {
+    for (name, options) in WORKSPACES {
+        let manifest = repository::root().join(name).join("Cargo.toml");
         let fmt = cargo(&manifest, &["fmt", "--all"], &["--check"]);
         tally.add(component(&format!("format {name}"), "fmt", fmt)?);
-        let clippy = cargo(&manifest, &["clippy", "--quiet", "--locked", "--all-targets"], &["--deny", "warnings"]);
+        let arguments = [&["clippy", "--quiet", "--locked", "--all-targets"], options].concat();
+        let clippy = cargo(&manifest, &arguments, &["--deny", "warnings"]);
         tally.add(component(&format!("lint {name}"), "clippy", clippy)?);
     }
     // Both forms of code that a feature chooses.
@@ -123,13 +130,22 @@ fn unit() -> Result<Tally> {
     // Test programs run in the tools root: they find mkfs.erofs, veritysetup and openssl of known versions there.
     let runner = std::env::current_exe().context("cannot find this program")?;
     let runner = format!("target.x86_64-unknown-linux-gnu.runner=[{:?}, \"tool\"]", runner.display().to_string());
-    for (name, options) in [("rust", &["--workspace", "--all-features"][..]), ("xtask", &["--lib"])] {
+    for (name, options) in [
+        ("rust", &["--workspace", "--all-features"][..]),
+        ("xtask", &["--lib"]),
+        ("fuzz", &["--lib", "--no-default-features"]),
+    ] {
         let manifest = repository::root().join(name).join("Cargo.toml");
         let mut command = cargo(&manifest, &["test", "--locked", "--no-fail-fast"], &[]);
         command.args(options).args(["--config", &runner]);
         tally.add(counted(&format!("cargo test of {name}/"), command)?);
     }
     Ok(tally)
+}
+
+fn fuzz(cache: &Cache, tools: &Tools) -> Result<Tally> {
+    let (passed, failed) = crate::fuzz::test(cache, tools)?;
+    Ok(Tally { passed, failed, skipped: 0 })
 }
 
 fn parse_layer(cache: &Cache, tools: &Tools) -> Result<Tally> {

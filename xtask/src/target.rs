@@ -39,7 +39,7 @@ const RUSTFLAGS: [&str; 5] = [
 ];
 
 /// What the build needs of CARGO_HOME: fetched crates and where they came from, but no credentials.
-const OF_CARGO_HOME: [&str; 3] = ["registry", "git", "config.toml"];
+pub(crate) const OF_CARGO_HOME: [&str; 3] = ["registry", "git", "config.toml"];
 
 /// What the first build costs.
 pub fn cost(cache: &Cache) -> Option<Cost> {
@@ -101,7 +101,7 @@ pub fn build(
 }
 
 /// Downloads the crates of a locked workspace, with the host's cargo: only it knows how registries are reached from here.
-fn fetch(manifest: &Path, environment: &[(&str, &str)], log: &Path) -> Result<()> {
+pub(crate) fn fetch(manifest: &Path, environment: &[(&str, &str)], log: &Path) -> Result<()> {
     let output = host_cargo()
         .envs(environment.iter().copied())
         .args(["fetch", "--locked", "--manifest-path"])
@@ -132,7 +132,7 @@ pub fn host_cargo() -> Command {
 }
 
 /// `$CARGO_HOME` or `~/.cargo`.
-fn cargo_home() -> Result<PathBuf> {
+pub(crate) fn cargo_home() -> Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))
