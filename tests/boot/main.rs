@@ -6,6 +6,7 @@
 //! * Each test makes its own images and disk, prints its seconds, and leaves its files only where it failed.
 //! * They run from `cargo xtask test`, or alone: `cargo test --manifest-path xtask/Cargo.toml --test boot -- NAME`.
 
+mod allowed;
 mod candidates;
 mod corruption;
 mod devices;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     tests.extend(systems::tests());
     tests.extend(devices::tests());
     tests.extend(storage::tests());
+    tests.extend(allowed::tests());
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
     tests.extend(refusals::tests());
