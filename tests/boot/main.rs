@@ -14,6 +14,7 @@ mod refusals;
 mod storage;
 mod support;
 mod systems;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     tests.extend(devices::tests());
     tests.extend(storage::tests());
     tests.extend(allowed::tests());
+    tests.extend(tables::tests());
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
     tests.extend(refusals::tests());
