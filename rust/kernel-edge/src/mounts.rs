@@ -58,6 +58,12 @@ impl Error {
     pub fn is_unknown_file_system(&self) -> bool {
         self.call == Call::Open && self.errno == Errno::NODEV
     }
+
+    /// Whether a block that the driver needs could not be read: this says nothing of what was to be in it.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.call == Call::Create && self.errno == Errno::IO
+    }
 }
 
 impl fmt::Display for Error {

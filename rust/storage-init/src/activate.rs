@@ -120,6 +120,8 @@ impl VerityDevice {
             Reason::KernelLacks
         } else if self.is_corrupt() {
             Reason::Corrupt
+        } else if error.is_unreadable() {
+            Reason::Io
         } else {
             Reason::FileSystem
         };

@@ -16,7 +16,8 @@ use super::Node;
 use crate::failure::{Failure, text};
 use crate::select::{Candidate, Candidates, Origin};
 
-/// The folder of DDIs.
+/// The folder of DDIs. The kernel's vfat ends it after 2 MiB (FAT_MAX_DIR_SIZE), some twenty thousand names: reading it
+/// needs no bound of its own.
 const FOLDER: &str = "initoverlayfs";
 /// Longest file name, in bytes: what fits a label beside the partition and the folder.
 const NAME: usize = 128;
@@ -24,7 +25,7 @@ const NAME: usize = 128;
 /// Adds the DDIs in the folder of one partition.
 ///
 /// # Errors
-/// `file-system` for what is not a vfat that the kernel mounts, `io` where the folder cannot be read. A missing
+/// `file-system` for what is not a vfat that the kernel mounts, `io` where the disk or the folder cannot be read. A missing
 /// folder is no error: the partition has no candidates.
 pub fn search(
     node: &Node,
@@ -35,7 +36,13 @@ pub fn search(
 ) -> Result<(), Failure> {
     // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
     let esp = Mount::new("vfat", &node.path, &[("umask", "0077")], Access::ReadOnlyData).map_err(|error| {
-        let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::FileSystem };
+        let reason = if error.is_unknown_file_system() {
+            Reason::KernelLacks
+        } else if error.is_unreadable() {
+            Reason::Io
+        } else {
+            Reason::FileSystem
+        };
         Failure::new(reason, &node.name, error)
     })?;
     let unreadable = |errno| Failure::new(Reason::Io, &node.name, format_args!("/{FOLDER}: {errno}"));
@@ -51,7 +58,9 @@ pub fn search(
             continue;
         }
         let Ok(parsed) = file_name::parse(name) else { continue };
-        if parsed.name != config.image_id.as_str() {
+        // vfat knows no case, and some who write it know capitals only. IMAGE_ID in the signed os-release is compared as
+        // it stands.
+        if !parsed.name.eq_ignore_ascii_case(&config.image_id) {
             continue;
         }
         let (Ok(version), true) = (heapless::String::try_from(parsed.version), name.len() <= NAME) else {
