@@ -15,6 +15,7 @@ mod storage;
 mod support;
 mod systems;
 mod tables;
+mod vfat;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     tests.extend(storage::tests());
     tests.extend(allowed::tests());
     tests.extend(tables::tests());
+    tests.extend(vfat::tests());
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
     tests.extend(refusals::tests());

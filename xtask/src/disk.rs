@@ -11,11 +11,14 @@ mod table;
 pub mod vfat;
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
@@ -227,19 +230,24 @@ fn file_size(path: &Path) -> Result<u64> {
     Ok(path.metadata().with_context(|| format!("cannot find {}", path.display()))?.len())
 }
 
-/// Copies `from` to the byte `start` of `to`, which has only zeros there: zeros are skipped.
+/// Copies `from` to the byte `start` of `to`, which has only zeros there: holes and blocks of zeros are skipped.
 fn copy_sparse(from: &Path, to: &Path, start: u64) -> Result<()> {
     let copy = || -> std::io::Result<()> {
         let mut source = File::open(from)?;
-        let mut target = File::options().write(true).open(to)?;
+        let target = File::options().write(true).open(to)?;
         let mut buffer = vec![0; 1 << 16];
-        let mut position = start;
+        let mut position = 0;
         loop {
+            position = match rustix::fs::seek(&source, SeekFrom::Data(position)) {
+                Ok(data) => data,
+                // No data behind this.
+                Err(Errno::NXIO) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            };
             let count = source.read(&mut buffer)?;
-            let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { return Ok(()) };
+            let chunk = buffer.get(..count).unwrap_or_default();
             if chunk.iter().any(|&byte| byte != 0) {
-                target.seek(SeekFrom::Start(position))?;
-                target.write_all(chunk)?;
+                target.write_all_at(chunk, start + position)?;
             }
             position += count as u64;
         }
@@ -253,7 +261,7 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// As [`run`], with text on standard input.
-fn feed(command: &mut Command, input: &str) -> Result<()> {
+pub(crate) fn feed(command: &mut Command, input: &str) -> Result<()> {
     let name = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())

@@ -5,7 +5,7 @@
 //! * Bytes are found by parsing the image ([`image`]), never by a known offset.
 //! * The one list is used by `cargo xtask qemu` and by the boot tests.
 
-mod image;
+pub mod image;
 
 use std::path::Path;
 

@@ -182,6 +182,29 @@ impl<'a> Volume<'a> {
         Ok(file.write_all_at(&[1], at)?)
     }
 
+    /// Zeroes the entries from cluster `first` on in both tables of a FAT16 volume: chains that lead there end in nothing.
+    ///
+    /// # Errors
+    /// The file cannot be written, or is no FAT16 volume.
+    pub fn lose_clusters_from(&self, first: u64) -> Result<()> {
+        let file = File::options().read(true).write(true).open(&self.image)?;
+        let mut sector = [0; 512];
+        file.read_exact_at(&mut sector, 0)?;
+        let field = |at: usize| sector.get(at..at + 2).and_then(|field| field.try_into().ok()).map(u16::from_le_bytes);
+        // Bytes of a sector, sectors before the first table, sectors of a table.
+        let (Some(bytes), Some(reserved), Some(table)) = (field(11), field(14), field(22)) else {
+            bail!("no first sector")
+        };
+        let (bytes, reserved, table) = (u64::from(bytes), u64::from(reserved), u64::from(table));
+        let skipped = first * 2;
+        ensure!(skipped < table * bytes, "{} is no FAT16 volume with {first} clusters", self.image.display());
+        let zeros = vec![0; usize::try_from(table * bytes - skipped)?];
+        for start in [reserved, reserved + table] {
+            file.write_all_at(&zeros, start * bytes + skipped)?;
+        }
+        Ok(())
+    }
+
     fn mtool(&self, program: &str, paths: &[&Path]) -> Result<std::process::Command> {
         let mut visible = vec![self.image.as_path()];
         visible.extend(paths);

@@ -15,6 +15,7 @@ use boot_formats::range::ByteRange;
 use boot_formats::verity;
 use sha2::{Digest, Sha256};
 
+use crate::disk::feed;
 use crate::tools::Tools;
 use crate::userspace::late_contents;
 
@@ -94,6 +95,33 @@ pub fn flip_late_bit(path: &Path) -> Result<()> {
         bail!("{}: the late file's bytes are not in the root file system as they are", path.display());
     };
     flip(&file, root.offset + offset as u64)
+}
+
+/// Writes a copy to `copy` whose root partition begins at byte `root`, behind all that was there: the same DDI in a large file
+/// with a hole in it.
+pub fn spread(tools: &Tools, path: &Path, copy: &Path, root: u64) -> Result<()> {
+    let file = open(path)?;
+    let sector = u64::from(SECTOR);
+    let (mut script, mut moves) = (String::from("label: gpt\nfirst-lba: 34\n"), Vec::new());
+    for partition in table(&file)?.partitions {
+        let ByteRange { offset, len } = partition.range;
+        let start = if Role::of(partition.type_guid) == Role::Root { root } else { offset };
+        let (kind, uuid, first, count) = (partition.type_guid, partition.guid, start / sector, len / sector);
+        script.push_str(&format!(
+            "start={first}, size={count}, type={kind}, uuid={uuid}, name=\"{}\"\n",
+            partition.label
+        ));
+        moves.push((partition.range, start));
+    }
+    let end = moves.iter().map(|(range, start)| start + range.len).max().context("the image has no partition")?;
+    let target = File::options().read(true).write(true).create_new(true).open(copy)?;
+    // Room for the backup table.
+    target.set_len(end + (1 << 20))?;
+    feed(tools.command("sfdisk", &[copy])?.arg("--quiet").arg(copy), &script)?;
+    for (range, start) in moves {
+        target.write_all_at(&read(&file, range)?, start)?;
+    }
+    Ok(())
 }
 
 fn open(path: &Path) -> Result<File> {
