@@ -22,7 +22,7 @@ use crate::support::{assert_boot_chain, console, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
-        test("every_fat12_volume_boots", |bench, folder| {
+        test("fat12_volumes_with_a_false_version_and_one_that_boots", |bench, folder| {
             every_volume(
                 bench,
                 folder,
@@ -34,7 +34,7 @@ pub fn tests() -> Vec<Test> {
                 ],
             )
         }),
-        test("every_fat16_volume_boots_a_dirty_one_too", |bench, folder| {
+        test("fat16_volumes_with_a_false_version_and_one_that_boots", |bench, folder| {
             every_volume(
                 bench,
                 folder,
@@ -46,7 +46,7 @@ pub fn tests() -> Vec<Test> {
                 ],
             )
         }),
-        test("every_fat32_volume_boots_a_dirty_one_too", |bench, folder| {
+        test("fat32_volumes_with_a_false_version_and_one_that_boots", |bench, folder| {
             every_volume(
                 bench,
                 folder,
