@@ -28,11 +28,8 @@ const HEAD: &str = "| input | who refuses | reason | detail | shown by |\n|---|-
 const RECORDERS: [(&str, &str); 3] = [("boot", "boot"), ("storage-init", "host"), ("ddi", "`ddi verify`")];
 
 /// Reasons that no test brings about, and why.
-const UNTESTED: [(Reason, &str); 6] = [
+const UNTESTED: [(Reason, &str); 3] = [
     (Reason::ModuleRefused, "not yet"),
-    (Reason::PartitionTable, "not yet"),
-    (Reason::FileSystem, "not yet"),
-    (Reason::Io, "a call that fails for a reason outside of the image"),
     (Reason::Internal, "a bug that storage-init caught itself: no input is known that leads to it"),
     (Reason::Panic, "it refuses nothing, it resets the machine: boot test `panic_resets_the_machine`"),
 ];
