@@ -10,6 +10,7 @@ mod allowed;
 mod candidates;
 mod corruption;
 mod devices;
+mod modules;
 mod refusals;
 mod storage;
 mod support;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     tests.extend(allowed::tests());
     tests.extend(tables::tests());
     tests.extend(vfat::tests());
+    tests.extend(modules::tests());
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
     tests.extend(refusals::tests());

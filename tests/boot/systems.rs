@@ -8,6 +8,7 @@ use boot_record::config::Source;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
 use xtask::qemu::bench::Bench;
+use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::storage::Storage;
 use xtask::qemu::system::{self, System};
 use xtask::qemu::{Answer, Outcome};
@@ -21,6 +22,7 @@ pub fn tests() -> Vec<Test> {
             let system = System {
                 source: Source::EspFile,
                 storage: Storage::Virtio,
+                kernel: KernelChoice::BuiltIn,
                 overlay: false,
                 root: Release::Stable,
                 tamper: None,
@@ -31,6 +33,7 @@ pub fn tests() -> Vec<Test> {
             let system = System {
                 source: Source::Partition,
                 storage: Storage::Virtio,
+                kernel: KernelChoice::BuiltIn,
                 overlay: true,
                 root: Release::Next,
                 tamper: None,
@@ -44,9 +47,9 @@ pub fn tests() -> Vec<Test> {
 const CURRENT_SYSTEMD: u32 = 261;
 
 fn boot(bench: &Bench, folder: &Path, system: System) -> Result<Outcome> {
-    let expected = system.prepare(bench.cache(), bench.parts(), folder)?;
-    let outcome = system::boot(bench.parts(), folder, system.storage, Answer::PowerOff, &|_| {})?;
-    assert_boot_chain(&outcome, &expected)?;
+    let prepared = system.prepare(bench.cache(), bench.parts(), folder)?;
+    let outcome = system::boot(bench.parts(), &prepared, folder, Answer::PowerOff, &|_| {})?;
+    assert_boot_chain(&outcome, &prepared.expected)?;
     let failed = text(&outcome, "failed-units")?;
     ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", console(&outcome));
     // The journal reaches back to storage-init, and holds no error of anybody.

@@ -3,8 +3,9 @@
 //!
 //! A boot is good only if all of this holds, each from its own source:
 //! * boot.json (storage-init) names the root hash of the DDI that the host built, its version and source;
-//! * libdevmapper in the guest reports that device as verity target with that root hash, with a signature in its table,
-//!   the name and UUID that systemd knows, and its status as `V`: no block has failed;
+//! * libdevmapper in the guest reports that device as verity target with that root hash, the name and UUID that systemd
+//!   knows, with a signature in its table if it was the kernel who had to check it, and its status as `V`: no block has
+//!   failed;
 //! * the root file system is the one that was to be reached, and so is the target.
 //!
 //! What storage-init itself refuses is its last console line, taken as it stands.
@@ -15,7 +16,7 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 use boot_record::boot_json::BootRecord;
-use boot_record::config::Source;
+use boot_record::config::{SignaturePath, Source};
 
 use crate::qemu::{Exit, Outcome, Report};
 
@@ -51,6 +52,8 @@ pub struct Expected {
     pub version: String,
     /// Where it has to be found.
     pub source: Source,
+    /// Who has to have checked its signature.
+    pub signature: SignaturePath,
     /// True: the root has a writable layer.
     pub overlay: bool,
     /// Where the boot has to arrive.
@@ -165,6 +168,7 @@ fn check_record(record: &BootRecord, expected: &Expected) -> Result<(), Failure>
         ("root-hash", record.root_hash.as_str(), expected.root_hash.as_str()),
         ("version", record.version.as_str(), expected.version.as_str()),
         ("source", &record.source.to_string(), &expected.source.to_string()),
+        ("signature", &record.signature.to_string(), &expected.signature.to_string()),
         ("overlay", &record.overlay.to_string(), &expected.overlay.to_string()),
     ];
     for (what, found, wanted) in pairs {
@@ -191,8 +195,14 @@ fn check_verity(report: &Report, record: &BootRecord) -> Result<(), Failure> {
     if arguments.get(2) != Some(&"verity") || arguments.get(11) != Some(&record.root_hash.as_str()) {
         return Err(failure("verity-table", &format_args!("expected a verity target with the root hash: {table}")));
     }
-    if !arguments.contains(&SIGNED) {
-        return Err(failure("verity-table", &format_args!("the kernel was given no signature: {table}")));
+    match (record.signature, arguments.contains(&SIGNED)) {
+        (SignaturePath::Kernel, true) | (SignaturePath::UserSpace, false) => {}
+        (SignaturePath::Kernel, false) => {
+            return Err(failure("verity-table", &format_args!("the kernel was given no signature: {table}")));
+        }
+        (SignaturePath::UserSpace, true) => {
+            return Err(failure("verity-table", &format_args!("the kernel was given a signature: {table}")));
+        }
     }
     // The UUID by which systemd takes the device for one of libcryptsetup's: CRYPT-VERITY-, 32 digits, the name.
     let info = report.text("verity-info").map_err(|error| failure("verity-info", &error))?;

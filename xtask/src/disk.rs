@@ -24,7 +24,7 @@ use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
 
 pub use ddi::{Ddi, DdiProgram};
-pub use initramfs::Initramfs;
+pub use initramfs::{Initramfs, InitramfsProgram, put_over};
 pub use table::TableForm;
 use vfat::{Format, Volume};
 

@@ -11,7 +11,9 @@ use clap::{Parser, Subcommand};
 use xtask::cache::Cache;
 use xtask::plan::{self, Cost};
 use xtask::tools::Tools;
-use xtask::{bench, crates_inc, fuzz, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace};
+use xtask::{
+    bench, crates_inc, debian_kernel, fuzz, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace,
+};
 
 /// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
 const EXIT_NO_VERDICT: u8 = 2;
@@ -128,6 +130,7 @@ fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     missing.extend(layer::cost(&cache));
     missing.extend(fuzz::cost(&cache));
     missing.extend(userspace::test_cost(&cache));
+    missing.extend(debian_kernel::cost(&cache));
     println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));
     let tools = Tools::ensure(&cache)?;
     let tally = suite::run(&cache, &tools, tier);
@@ -141,7 +144,7 @@ fn prepare() -> Result<ExitCode> {
     let tools = Tools::ensure(&cache)?;
     let keys = keys::development(&cache, &tools)?;
     let kernel = kernel::ensure(&cache, &tools, &keys.certificate_pem)?;
-    let init = target::build(&cache, &tools, &repository::root().join("rust"), "storage-init", "storage-init", &[])?;
+    let init = target::build(&cache, &tools, &repository::root().join("rust"), "storage-init", &[])?;
     println!("certificate  {}", keys.certificate_pem.display());
     println!("kernel       {} (Linux {})", kernel.image.display(), kernel.release);
     let bytes = init.metadata().with_context(|| format!("cannot find {}", init.display()))?.len();

@@ -11,6 +11,7 @@
 pub mod bench;
 mod command;
 mod console;
+pub mod kernel_choice;
 mod parts;
 mod qmp;
 mod report;

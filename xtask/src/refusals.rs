@@ -28,8 +28,7 @@ const HEAD: &str = "| input | who refuses | reason | detail | shown by |\n|---|-
 const RECORDERS: [(&str, &str); 3] = [("boot", "boot"), ("storage-init", "host"), ("ddi", "`ddi verify`")];
 
 /// Reasons that no test brings about, and why.
-const UNTESTED: [(Reason, &str); 3] = [
-    (Reason::ModuleRefused, "not yet"),
+const UNTESTED: [(Reason, &str); 2] = [
     (Reason::Internal, "a bug that storage-init caught itself: no input is known that leads to it"),
     (Reason::Panic, "it refuses nothing, it resets the machine: boot test `panic_resets_the_machine`"),
 ];
@@ -146,6 +145,7 @@ fn refuser(reason: Reason, device: &str, detail: &str, shown_by: &str) -> &'stat
         Reason::FileSystem if kernel && device.contains(':') => "kernel: erofs",
         Reason::FileSystem if kernel => "kernel: vfat",
         Reason::ModuleRefused => "kernel: module loader",
+        Reason::ConfigInvalid if device.contains("/modules") => "storage-init: modules",
         Reason::ConfigInvalid | Reason::CommandLine => "storage-init: config",
         Reason::NoDevice => "storage-init: discover",
         Reason::NoSource | Reason::NoCandidate | Reason::PartitionTable => "storage-init: select",

@@ -46,23 +46,17 @@ pub fn cost(cache: &Cache) -> Option<Cost> {
     (!cache.has_any("work/target")).then_some(COST)
 }
 
-/// Builds the program `bin` of `package` in the workspace `workspace`, for release. `rustflags` are added to ours.
+/// Builds the program of the package `program` in the workspace `workspace`, for release, with these features of it.
 ///
-/// The result is a copy below `WORKSPACE/target`, of this checkout alone.
+/// The result is a copy below `WORKSPACE/target`, of this checkout and these features alone.
 ///
 /// # Errors
 /// Crates cannot be fetched, or the build fails; the error ends with what cargo said.
-pub fn build(
-    cache: &Cache,
-    tools: &Tools,
-    workspace: &Path,
-    package: &str,
-    bin: &str,
-    rustflags: &[&str],
-) -> Result<PathBuf> {
+pub fn build(cache: &Cache, tools: &Tools, workspace: &Path, program: &str, features: &[&str]) -> Result<PathBuf> {
     let workspace = workspace.canonicalize().with_context(|| format!("cannot find {}", workspace.display()))?;
     let cargo_home = cargo_home()?;
-    let log = cache.log(&format!("{KIND}-{bin}"))?;
+    let name = [&[program], features].concat().join("+");
+    let log = cache.log(&format!("{KIND}-{name}"))?;
     fs::write(&log, "")?;
     fetch(&workspace.join("Cargo.toml"), &[], &log)?;
     let library = tools.on_host(LIBRARY).canonicalize().context("the tools root has no library source")?;
@@ -82,22 +76,23 @@ pub fn build(
         .env("CARGO_HOME", &cargo_home)
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "aarch64-linux-musl-gcc")
-        .env("CARGO_ENCODED_RUSTFLAGS", [&RUSTFLAGS, rustflags].concat().join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"))
         // The user's own settings for host builds, which are visible in CARGO_HOME, do not apply here.
         .env("RUSTC_WRAPPER", "")
         .env("RUSTC_WORKSPACE_WRAPPER", "")
         // build-std is an unstable option; compiler and library being one package, it is a safe one here.
         .env("RUSTC_BOOTSTRAP", "1")
-        .args(["build", "--release", "--locked", "--offline", "--target", TRIPLE, "--package", package, "--bin", bin])
+        .args(["build", "--release", "--locked", "--offline", "--target", TRIPLE, "--package", program])
+        .args(["--bin", program, "--features", &features.join(",")])
         .args(BUILD_STD);
-    progress::run(&format!("{bin}: build for {TRIPLE}"), 0, &log, &mut command)?;
+    progress::run(&format!("{name}: build for {TRIPLE}"), 0, &log, &mut command)?;
 
-    let built = folder.join(TRIPLE).join("release").join(bin);
+    let built = folder.join(TRIPLE).join("release").join(program);
     let place = workspace.join("target").join(TRIPLE).join("release");
     fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-    let program = place.join(bin);
-    fs::copy(&built, &program).with_context(|| format!("the build left no {}", built.display()))?;
-    Ok(program)
+    let copy = place.join(name);
+    fs::copy(&built, &copy).with_context(|| format!("the build left no {}", built.display()))?;
+    Ok(copy)
 }
 
 /// Downloads the crates of a locked workspace, with the host's cargo: only it knows how registries are reached from here.

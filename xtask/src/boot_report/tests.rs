@@ -48,6 +48,7 @@ fn expected() -> Expected {
         root_hash: HASH.into(),
         version: "1".into(),
         source: Source::Partition,
+        signature: SignaturePath::Kernel,
         overlay: false,
         target: Target::Probe,
     }
@@ -83,6 +84,22 @@ fn a_device_without_a_signature_in_its_table_is_no_good_boot() {
     assert!(
         message.starts_with(&format!("BOOT FAILED: verity-table: {HASH}-verity: the kernel was given no signature"))
     );
+}
+
+#[test]
+fn a_signature_that_user_space_checks_is_not_in_the_table() {
+    let user_space = |name: &str, text: String| match name {
+        "boot.json" => text.replace("\"signature\":\"kernel\"", "\"signature\":\"user-space\""),
+        "verity-table" => text.replace("1 root_hash_sig_key_desc initoverlayfs", ""),
+        _ => text,
+    };
+    let wanted = Expected { signature: SignaturePath::UserSpace, ..expected() };
+    assert!(check(&outcome(user_space), &wanted).is_ok());
+    let failure = check(&outcome(user_space), &expected()).unwrap_err().to_string();
+    assert_eq!(failure, "BOOT FAILED: signature: vda1: boot.json says user-space, expected kernel");
+    let given = |name: &str, text| if name == "boot.json" { user_space(name, text) } else { text };
+    let failure = check(&outcome(given), &wanted).unwrap_err().to_string();
+    assert!(failure.contains("verity-table: ") && failure.contains("the kernel was given a signature"), "{failure}");
 }
 
 #[test]

@@ -7,9 +7,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::host_program;
 use crate::keys::Keys;
-use crate::repository;
-use crate::target::host_cargo;
 use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
 
@@ -31,18 +30,7 @@ impl DdiProgram {
     /// # Errors
     /// cargo fails; the error holds what it said.
     pub fn build() -> Result<Self> {
-        let folder = repository::root().join("rust/target");
-        let output = host_cargo()
-            .args(["build", "--release", "--locked", "--package", "ddi", "--manifest-path"])
-            .arg(repository::root().join("rust/Cargo.toml"))
-            .env("CARGO_TARGET_DIR", &folder)
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot run cargo")?;
-        if !output.status.success() {
-            bail!("the build of ddi failed:\n{}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(Self(folder.join("release").join("ddi")))
+        host_program::build("ddi").map(Self)
     }
 
     /// The program's file.

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use boot_record::config::Source;
+use anyhow::{Context, Result, ensure};
+use boot_record::config::{SignaturePath, Source};
 
 use super::parts::{Config, IMAGE_ID, Parts};
 use super::{Answer, Boot, Meter, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
-use crate::disk::{Candidate, Ddi, Disk};
+use crate::disk::{Candidate, Ddi, Disk, put_over};
 use crate::tamper::{Signer, Tamper};
 use crate::userspace::{self, Identity, Tree};
 
@@ -46,6 +46,8 @@ impl Default for Small<'_> {
 pub struct Trial<'a> {
     /// What storage-init is told.
     pub config: Config,
+    /// Files put over those of the mini-initramfs: names below `/`, contents.
+    pub files: Vec<(&'a str, Vec<u8>)>,
     /// The disk; `None`: the machine has none.
     pub disk: Option<Disk>,
     /// Further disks, all of which come before it.
@@ -66,6 +68,7 @@ impl Default for Trial<'_> {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            files: Vec::new(),
             disk: None,
             others: Vec::new(),
             late: None,
@@ -130,13 +133,27 @@ impl Bench {
         Ok(ddi)
     }
 
+    /// The list of modules that a configuration comes to, out of the mini-initramfs that is written to `path`.
+    ///
+    /// # Errors
+    /// `mini-initramfs` or cpio fails.
+    pub fn modules_list(&self, config: &Config, path: &Path) -> Result<String> {
+        self.parts.write_initramfs(&self.cache, config, path)?;
+        let mut cpio = self.parts.tools.command("cpio", &[path])?;
+        cpio.args(["--extract", "--to-stdout", "--quiet", "--file"]).arg(path).arg("etc/initoverlayfs/modules.list");
+        let output = cpio.output().context("cannot run cpio")?;
+        ensure!(output.status.success(), "cpio: {}", String::from_utf8_lossy(&output.stderr).trim());
+        String::from_utf8(output.stdout).context("the list of modules is not UTF-8")
+    }
+
     /// Boots a trial; its files go into `folder`.
     ///
     /// # Errors
     /// The disk cannot be written, or QEMU cannot be run.
     pub fn boot(&self, folder: &Path, trial: &Trial<'_>) -> Result<Outcome> {
         let initramfs = folder.join("initramfs.cpio");
-        self.parts.write_initramfs(&trial.config, &initramfs)?;
+        let kernel = self.parts.write_initramfs(&self.cache, &trial.config, &initramfs)?;
+        put_over(&self.parts.tools, &initramfs, &trial.files)?;
         let medium = trial.config.storage.medium();
         let mut images = Vec::new();
         for (number, disk) in trial.others.iter().chain(&trial.disk).enumerate() {
@@ -147,7 +164,7 @@ impl Bench {
         let mut disks: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
         let late_disk = trial.late.and_then(|delay| Some((disks.pop()?, delay)));
         Boot {
-            kernel: &self.parts.kernel.image,
+            kernel: &kernel,
             initramfs: Some(&initramfs),
             console: trial.console,
             command_line: trial.command_line,
@@ -179,7 +196,14 @@ pub fn disk(source: Source, ddis: &[(&str, &Ddi)]) -> Disk {
     }
 }
 
-/// What a trial with this DDI has to come to.
+/// What a trial with this DDI has to come to, where the kernel checks its signature.
 pub fn expected(version: &str, ddi: &Ddi, source: Source, overlay: bool) -> Expected {
-    Expected { root_hash: ddi.root_hash.clone(), version: version.to_owned(), source, overlay, target: Target::Probe }
+    Expected {
+        root_hash: ddi.root_hash.clone(),
+        version: version.to_owned(),
+        source,
+        signature: SignaturePath::Kernel,
+        overlay,
+        target: Target::Probe,
+    }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use boot_record::config::Source;
 
+use super::kernel_choice::KernelChoice;
 use super::parts::Parts;
 use super::storage::Storage;
 use super::system::{self, DISK, System};
@@ -26,6 +27,9 @@ pub struct Options {
     /// What the disk is.
     #[arg(long, value_enum, default_value_t = Storage::Virtio)]
     storage: Storage,
+    /// The kernel.
+    #[arg(long, value_enum, default_value_t = KernelChoice::BuiltIn)]
+    kernel: KernelChoice,
     /// Spoils the boot in one way, to see it refused.
     #[arg(long, value_enum, value_name = "KIND")]
     tamper: Option<Tamper>,
@@ -72,20 +76,21 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
             From::Partition => Source::Partition,
         },
         storage: options.storage,
+        kernel: options.kernel,
         overlay: options.overlay == Switch::On,
         root: Release::Stable,
         tamper: options.tamper,
     };
-    let expected = system.prepare(cache, &parts, &folder)?;
+    let prepared = system.prepare(cache, &parts, &folder)?;
     step.done();
 
     let answer = if options.keep { Answer::Stay } else { Answer::PowerOff };
-    let outcome = system::boot(&parts, &folder, options.storage, answer, &|line| {
+    let outcome = system::boot(&parts, &prepared, &folder, answer, &|line| {
         if line.contains(CONSOLE_PREFIX) {
             println!("{line}");
         }
     })?;
-    Ok(conclude(&outcome, &expected, &folder.join(DISK)))
+    Ok(conclude(&outcome, &prepared.expected, &folder.join(DISK)))
 }
 
 fn conclude(outcome: &Outcome, expected: &Expected, disk: &Path) -> ExitCode {

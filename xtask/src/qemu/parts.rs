@@ -2,13 +2,16 @@
 //! What every boot is put together from: kernel, boot binary, keys, `ddi`, each built once.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result};
-use boot_record::config::Source;
+use anyhow::{Result, anyhow};
+use boot_record::config::{SignaturePath, Source};
 
+use super::kernel_choice::KernelChoice;
 use super::storage::Storage;
 use crate::cache::Cache;
-use crate::disk::{DdiProgram, Initramfs};
+use crate::debian_kernel;
+use crate::disk::{DdiProgram, Initramfs, InitramfsProgram};
 use crate::kernel::{self, Kernel};
 use crate::keys::{self, Keys};
 use crate::repository;
@@ -21,6 +24,9 @@ pub const IMAGE_ID: &str = "initoverlayfs";
 /// Name of the trusted certificate in the mini-initramfs.
 const CERTIFICATE: &str = "development.der";
 
+/// Package and program of the boot binary.
+const BOOT_BINARY: &str = "storage-init";
+
 /// The parts.
 pub struct Parts {
     /// The tools root.
@@ -29,8 +35,11 @@ pub struct Parts {
     pub kernel: Kernel,
     /// The static boot binary.
     pub storage_init: PathBuf,
+    /// The same with its own check of signatures, once a boot has asked for it; or why it cannot be built.
+    with_user_signature: OnceLock<Result<PathBuf, String>>,
     /// The host's `ddi`.
     pub ddi: DdiProgram,
+    mini_initramfs: InitramfsProgram,
     development: Keys,
 }
 
@@ -44,9 +53,10 @@ impl Parts {
         let development = keys::development(cache, &tools)?;
         let kernel = kernel::ensure(cache, &tools, &development.certificate_pem)?;
         let workspace = repository::root().join("rust");
-        let storage_init = target::build(cache, &tools, &workspace, "storage-init", "storage-init", &[])?;
+        let storage_init = target::build(cache, &tools, &workspace, BOOT_BINARY, &[])?;
         let ddi = DdiProgram::build()?;
-        Ok(Self { tools, kernel, storage_init, ddi, development })
+        let mini_initramfs = InitramfsProgram::build()?;
+        Ok(Self { tools, kernel, storage_init, with_user_signature: OnceLock::new(), ddi, mini_initramfs, development })
     }
 
     /// Builds the probe, init of small DDIs.
@@ -54,7 +64,7 @@ impl Parts {
     /// # Errors
     /// The build fails.
     pub fn probe(&self, cache: &Cache) -> Result<PathBuf> {
-        target::build(cache, &self.tools, &repository::root().join("tests/boot/probe"), "probe", "probe", &[])
+        target::build(cache, &self.tools, &repository::root().join("tests/boot/probe"), "probe", &[])
     }
 
     /// The keys of a signer, made first if they are not there.
@@ -69,16 +79,42 @@ impl Parts {
         }
     }
 
-    /// Writes the mini-initramfs for a configuration.
+    /// The boot binary for who checks signatures.
+    fn init(&self, cache: &Cache, signature: SignaturePath) -> Result<&Path> {
+        match signature {
+            SignaturePath::Kernel => Ok(&self.storage_init),
+            SignaturePath::UserSpace => self
+                .with_user_signature
+                .get_or_init(|| {
+                    let workspace = repository::root().join("rust");
+                    target::build(cache, &self.tools, &workspace, BOOT_BINARY, &["user-signature"])
+                        .map_err(|error| format!("{error:#}"))
+                })
+                .as_deref()
+                .map_err(|error| anyhow!("{error}")),
+        }
+    }
+
+    /// Writes the mini-initramfs for a configuration, and gives the kernel's image that it is for.
     ///
     /// # Errors
-    /// A part cannot be read, or the archive cannot be written.
-    pub fn write_initramfs(&self, config: &Config, path: &Path) -> Result<()> {
-        let certificate = std::fs::read(&self.development.certificate_der)
-            .with_context(|| format!("cannot read {}", self.development.certificate_der.display()))?;
-        let certificates = [(CERTIFICATE, certificate.as_slice())];
-        let config = config.text();
-        Initramfs { init: &self.storage_init, config: &config, certificates: &certificates }.write(path)
+    /// `mini-initramfs` fails, or the kernel cannot be had.
+    pub fn write_initramfs(&self, cache: &Cache, config: &Config, path: &Path) -> Result<PathBuf> {
+        let (image, modules) = match config.kernel {
+            KernelChoice::BuiltIn => (self.kernel.image.clone(), None),
+            KernelChoice::Modules => {
+                let kernel = debian_kernel::ensure(cache, &self.tools)?;
+                (kernel.image, Some(config.modules_folder.clone().unwrap_or(kernel.modules)))
+            }
+        };
+        let initramfs = Initramfs {
+            init: self.init(cache, config.signature)?,
+            config: &config.text(),
+            certificates: &[(CERTIFICATE, &self.development.certificate_der)],
+            modules: modules.as_deref(),
+        };
+        self.mini_initramfs.write(&initramfs, path)?;
+        Ok(image)
     }
 }
 
@@ -91,6 +127,12 @@ pub struct Config {
     pub overlay: bool,
     /// What the disk is: the pattern of disks that may be looked at is the storage's.
     pub storage: Storage,
+    /// Who checks signatures.
+    pub signature: SignaturePath,
+    /// Which kernel is booted.
+    pub kernel: KernelChoice,
+    /// Another folder of modules than the kernel's own.
+    pub modules_folder: Option<PathBuf>,
     /// Another pattern.
     pub device: Option<&'static str>,
     /// How long to wait for a disk.
@@ -107,6 +149,9 @@ impl Default for Config {
             sources: vec![Source::EspFile, Source::Partition],
             overlay: false,
             storage: Storage::default(),
+            signature: SignaturePath::Kernel,
+            kernel: KernelChoice::default(),
+            modules_folder: None,
             device: None,
             device_deadline: "2s",
             cmdline_allow: "",
@@ -127,15 +172,17 @@ impl Config {
              sources = {}\n\
              device = {device}\n\
              device-deadline = {}\n\
-             signature = kernel\n\
+             signature = {}\n\
              certificate = {CERTIFICATE}\n\
              overlay = {overlay}\n\
              cmdline-allow = console panic {}\n\
              measure = none\n\
-             {}\n",
+             {}{}\n",
             sources.join(" "),
             self.device_deadline,
+            self.signature,
             self.cmdline_allow,
+            self.kernel.config_lines(self.storage),
             self.more
         )
     }
@@ -158,5 +205,11 @@ mod tests {
         let parsed = boot_record::config::parse(config.text().as_bytes()).unwrap();
         assert_eq!(parsed.image_id, IMAGE_ID);
         assert!(parsed.overlay);
+        assert!(parsed.modules.is_empty());
+        for storage in Storage::ALL {
+            let config = Config { storage, kernel: KernelChoice::Modules, ..Config::default() };
+            let parsed = boot_record::config::parse(config.text().as_bytes()).unwrap();
+            assert!(parsed.modules.len() > 11, "{storage:?}");
+        }
     }
 }

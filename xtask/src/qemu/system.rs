@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The whole system: systemd in the DDI, and the real root that it goes on to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use boot_record::config::Source;
 
+use super::kernel_choice::KernelChoice;
 use super::parts::{Config, IMAGE_ID, Parts};
 use super::storage::Storage;
 use super::{Answer, Boot, Meter, Outcome, SERIAL};
@@ -34,6 +35,8 @@ pub struct System {
     pub source: Source,
     /// What the disk is.
     pub storage: Storage,
+    /// Which kernel is booted.
+    pub kernel: KernelChoice,
     /// True: with a writable layer.
     pub overlay: bool,
     /// The Debian of the real root; the DDI's is [`Release::Stable`].
@@ -42,20 +45,34 @@ pub struct System {
     pub tamper: Option<Tamper>,
 }
 
+/// What [`System::prepare`] made.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The kernel's image.
+    kernel: PathBuf,
+    /// What the disk is.
+    storage: Storage,
+    /// What the boot has to come to.
+    pub expected: Expected,
+}
+
 impl System {
     /// Makes the files of the boot in `folder`: mini-initramfs, DDI, disk.
     ///
     /// # Errors
     /// A part cannot be made.
-    pub fn prepare(&self, cache: &Cache, parts: &Parts, folder: &Path) -> Result<Expected> {
+    pub fn prepare(&self, cache: &Cache, parts: &Parts, folder: &Path) -> Result<Prepared> {
         let config = Config {
             sources: vec![self.source],
             overlay: self.overlay,
             storage: self.storage,
+            kernel: self.kernel,
+            signature: self.kernel.signature(),
             device_deadline: self.storage.deadline(),
+            more: self.kernel.config_lines_of_root(),
             ..Config::default()
         };
-        parts.write_initramfs(&config, &folder.join(INITRAMFS))?;
+        let kernel = parts.write_initramfs(cache, &config, &folder.join(INITRAMFS))?;
         let name = format!("{IMAGE_ID}_{VERSION}");
         let ddi = self.ddi(cache, parts, &folder.join(format!("{name}.raw")))?;
 
@@ -74,13 +91,15 @@ impl System {
         }
         disk.write(&parts.tools, &folder.join(DISK), self.storage.medium())?;
         std::fs::remove_file(&root).with_context(|| format!("cannot remove {}", root.display()))?;
-        Ok(Expected {
+        let expected = Expected {
             root_hash: ddi.root_hash,
             version: VERSION.to_owned(),
             source: self.source,
+            signature: self.kernel.signature(),
             overlay: self.overlay,
             target: Target::RealRoot { device: format!("/dev/{}", self.storage.partition(disk.root_number())) },
-        })
+        };
+        Ok(Prepared { kernel, storage: self.storage, expected })
     }
 
     fn ddi(&self, cache: &Cache, parts: &Parts, output: &Path) -> Result<Ddi> {
@@ -104,19 +123,19 @@ impl System {
 /// QEMU cannot be run.
 pub fn boot(
     parts: &Parts,
+    prepared: &Prepared,
     folder: &Path,
-    storage: Storage,
     answer: Answer,
     on_line: &(dyn Fn(&str) + Sync),
 ) -> Result<Outcome> {
     let disk = folder.join(DISK);
     let boot = Boot {
-        kernel: &parts.kernel.image,
+        kernel: &prepared.kernel,
         initramfs: Some(&folder.join(INITRAMFS)),
         console: SERIAL,
         command_line: "",
         devices: &[],
-        storage,
+        storage: prepared.storage,
         disks: &[&disk],
         late_disk: None,
         answer,
