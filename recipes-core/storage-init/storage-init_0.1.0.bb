@@ -13,6 +13,7 @@ SRC_URI = "file://Cargo.toml \
            file://Cargo.lock \
            file://boot-formats \
            file://boot-record \
+           file://bootlog \
            file://ddi \
            file://kernel-edge \
            file://mini-initramfs \

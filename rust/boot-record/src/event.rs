@@ -1,15 +1,54 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What happens in a boot, as values; each is one plain line in the log.
+//! What happens in a boot, as values.
+//!
+//! * Each is one plain line for the console ([`Display`](fmt::Display)).
+//! * Each is one defmt frame for the log ([`Event::emit`], with the feature `emit`), and is read back from its fields
+//!   ([`fields`]).
 //!
 //! Names come from devices and images, so from strangers: a control character in one is printed as `?`, and a line
 //! stays a line.
 
-use crate::reason::Reason;
+#[cfg(feature = "emit")]
+mod emit;
+pub mod fields;
+
 use core::fmt::{self, Write};
 
+use serde::Serialize;
+
+use crate::reason::Reason;
+use crate::stage::Stage;
+
 /// Something that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// A reader takes one from its [`name`](Self::name) and its fields ([`fields`]); the names below in kebab-case are those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event<'a> {
+    /// A stage begins.
+    StageBegan {
+        /// Which.
+        stage: Stage,
+    },
+    /// The stage that began last is over, well or not.
+    StageEnded {
+        /// Which.
+        stage: Stage,
+        /// What came of it: a fact, or the name of the reason that it failed for.
+        detail: &'a str,
+    },
+    /// Nothing is left to do until a device appears.
+    Waiting {
+        /// What is awaited.
+        what: &'a str,
+        /// Milliseconds until the wait ends by itself.
+        at_most_ms: u64,
+    },
+    /// That wait is over, by a device or by its deadline.
+    WaitEnded {
+        /// What was awaited.
+        what: &'a str,
+    },
     /// The primary partition table of a disk is bad; its backup is used.
     BackupTable {
         /// The disk.
@@ -24,9 +63,11 @@ pub enum Event<'a> {
         /// The error in its own words.
         detail: &'a str,
     },
-    /// A candidate was verified and mounted.
-    Mounted {
-        /// Where it lies.
+    /// A candidate was verified and mounted, and its init is about to be executed.
+    HandOver {
+        /// Path of its init.
+        init: &'a str,
+        /// Where the candidate lies.
         device: &'a str,
         /// Its version.
         version: &'a str,
@@ -34,11 +75,6 @@ pub enum Event<'a> {
         signer: &'a str,
         /// Whether that is a development key.
         development: bool,
-    },
-    /// Init is about to be executed.
-    HandOver {
-        /// Its path.
-        init: &'a str,
     },
     /// No candidate is left, or the boot cannot go on.
     Failed {
@@ -54,17 +90,21 @@ pub enum Event<'a> {
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::StageBegan { stage } => write!(f, "{stage}: begins"),
+            Self::StageEnded { stage, detail } => write!(f, "{stage}: ended: {}", Plain(detail)),
+            Self::Waiting { what, at_most_ms } => write!(f, "waiting for {}, at most {at_most_ms} ms", Plain(what)),
+            Self::WaitEnded { what } => write!(f, "no longer waiting for {}", Plain(what)),
             Self::BackupTable { device } => {
                 write!(f, "{}: the primary partition table is bad, using the backup", Plain(device))
             }
             Self::Refused { device, reason, detail } => {
                 write!(f, "refused: {reason}: {}: {}", Plain(device), Plain(detail))
             }
-            Self::Mounted { device, version, signer, development } => {
+            Self::HandOver { init, device, version, signer, development } => {
                 let key = if development { "DEVELOPMENT key " } else { "" };
-                write!(f, "mounted {} version {} signed by {key}{}", Plain(device), Plain(version), Plain(signer))
+                let (init, device, version) = (Plain(init), Plain(device), Plain(version));
+                write!(f, "executing {init} of {device} version {version} signed by {key}{}", Plain(signer))
             }
-            Self::HandOver { init } => write!(f, "executing {}", Plain(init)),
             Self::Failed { reason, device, detail } => {
                 write!(f, "BOOT FAILED: {reason}: {}: {}", Plain(device), Plain(detail))
             }

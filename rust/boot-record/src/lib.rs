@@ -5,6 +5,7 @@
 //! * [`cmdline`]: the kernel command line, and which words of it a configuration lets through.
 //! * [`modules`]: the list of kernel modules that the boot stage loads.
 //! * [`stage`], [`reason`], [`event`]: where the boot is, why it refuses, and one line for each thing that happens.
+//! * [`log_header`]: what the log of those events begins with.
 //! * [`boot_json`]: the record that the booted system finds in `/run/initoverlayfs/boot.json`.
 //!
 //! No I/O, no allocation, no unsafe code, no panic. Unknown keys, values and members are refused. Every text has a limit
@@ -18,6 +19,7 @@ pub mod boot_json;
 pub mod cmdline;
 pub mod config;
 pub mod event;
+pub mod log_header;
 pub mod modules;
 pub mod reason;
 pub mod stage;

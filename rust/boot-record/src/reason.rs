@@ -95,6 +95,12 @@ impl Reason {
         Self::Panic,
     ];
 
+    /// The reason of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// Its name in log and record.
     #[must_use]
     pub const fn name(self) -> &'static str {

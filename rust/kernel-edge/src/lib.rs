@@ -12,6 +12,9 @@
 //! * No panic, and no wait for an event without a deadline.
 
 pub mod block;
+pub mod boot_log;
+pub mod build_id;
+pub mod clock;
 pub mod dm;
 mod entry;
 pub mod keyring;

@@ -8,14 +8,16 @@ use core::time::Duration;
 
 use boot_formats::uevent::{self, Action, Uevent};
 use boot_record::config::Config;
+use boot_record::event::Event;
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
+use kernel_edge::clock::now_us;
 use kernel_edge::uevents::{Received, Socket};
 use rustix::fs::{Mode, OFlags};
 
 use crate::config::read_all;
 use crate::failure::{DeviceLabel, Failure, text};
-use crate::journal::now;
+use crate::journal::Journal;
 
 /// Bytes of one message; the kernel's own buffer (UEVENT_BUFFER_SIZE) has 2048.
 const MESSAGE: usize = 4096;
@@ -25,6 +27,9 @@ const SYSFS: usize = 4096;
 const LATE_MESSAGES: usize = 256;
 /// Disks that are remembered and waiting; boards have a handful, a UFS has up to 32 logical units.
 const DISKS: usize = 64;
+
+/// What a wait is for, in the log.
+const AWAITED: &str = "a disk";
 
 /// The name of a block device in /dev and /sys/class/block.
 pub type DeviceName = heapless::String<32>;
@@ -78,7 +83,7 @@ impl Discovery {
         let patience = u64::try_from(config.device_deadline.as_micros()).unwrap_or(u64::MAX);
         let mut discovery = Self {
             socket,
-            deadline_us: now().saturating_add(patience),
+            deadline_us: now_us().saturating_add(patience),
             waiting: heapless::Deque::new(),
             seen: heapless::Vec::new(),
         };
@@ -90,14 +95,25 @@ impl Discovery {
     ///
     /// # Errors
     /// `kernel-lacks` where the socket fails. A disk that cannot be opened is an `io` failure of that disk.
-    pub fn next(&mut self, config: &Config) -> Result<Option<DeviceName>, Failure> {
+    pub fn next(&mut self, config: &Config, journal: &mut Journal) -> Result<Option<DeviceName>, Failure> {
+        if let Some(name) = self.waiting.pop_front() {
+            return Ok(Some(name));
+        }
+        let left_us = self.deadline_us.saturating_sub(now_us());
+        journal.log(&Event::Waiting { what: AWAITED, at_most_ms: left_us / 1_000 });
+        let next = self.wait(config);
+        journal.log(&Event::WaitEnded { what: AWAITED });
+        next
+    }
+
+    fn wait(&mut self, config: &Config) -> Result<Option<DeviceName>, Failure> {
         let mut buffer = [0_u8; MESSAGE];
         let mut late = 0_usize;
         loop {
             if let Some(name) = self.waiting.pop_front() {
                 return Ok(Some(name));
             }
-            let left = self.deadline_us.saturating_sub(now());
+            let left = self.deadline_us.saturating_sub(now_us());
             if left == 0 {
                 late = late.saturating_add(1);
                 if late > LATE_MESSAGES {

@@ -15,7 +15,7 @@ use crate::activate::MountedRoot;
 use crate::config::{CERTIFICATES, CONFIG, Settings};
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::{Failure, text};
-use crate::journal::Journal;
+use crate::journal::{Journal, write_log};
 use crate::modules::{LIST, path_of};
 
 /// Where the root hangs until it is moved to `/`.
@@ -24,8 +24,10 @@ const SYSROOT: &str = "/sysroot";
 const RECORD_FOLDER: &str = "/run/initoverlayfs";
 /// The record.
 const RECORD: &str = "/run/initoverlayfs/boot.json";
+/// The log of all events, for `bootlog`.
+const LOG: &str = "/run/initoverlayfs/boot.defmt";
 
-/// Writes boot.json, leaves the devices to the mount that uses them, frees the initramfs, moves to the new root and
+/// Writes boot.json and the log, leaves the devices to the mount that uses them, frees the initramfs, moves to the new root and
 /// executes its init with no arguments and the kernel's own environment. Does not come back unless it failed.
 ///
 /// # Errors
@@ -40,7 +42,15 @@ pub fn hand_over(
     let label = mounted.device.facts().label.clone();
     match prepare(mounted, settings, modules, record) {
         Ok(()) => {
-            journal.log(&Event::HandOver { init: &settings.config.init });
+            journal.log(&Event::HandOver {
+                init: &settings.config.init,
+                device: &record.device,
+                version: &record.version,
+                signer: &record.signer.common_name,
+                development: record.signer.development,
+            });
+            // A system without the log boots all the same.
+            let _ = write_log(LOG);
             journal.close();
             let init = settings.config.init.as_str();
             let error = Command::new(init).env_clear().env("HOME", "/").env("TERM", "linux").exec();

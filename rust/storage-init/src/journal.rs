@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What happened so far: lines for the console, and the record that goes to the booted system.
+//! What happened so far: lines for the console, the log of all events, and the record that goes to the booted system.
+//!
+//! Every event goes into the log. What a person at the console, or in the journal of the booted system, has to know is also a
+//! line of the kernel log: whatever is refused, and one line for the outcome.
 
 use core::fmt;
 
 use boot_record::boot_json::{MAX_REFUSED, MAX_STAGES, Refusal, StageRecord};
 use boot_record::event::Event;
+use boot_record::log_header::{BuildId, Header};
 use boot_record::stage::Stage;
+use kernel_edge::clock::now_us;
 use kernel_edge::kmsg::{Kmsg, Level};
+use kernel_edge::{Errno, boot_log, build_id};
+use rustix::fs::{Mode, OFlags};
 
 use crate::failure::{Failure, text};
 
@@ -27,9 +34,13 @@ impl Journal {
         Self { kmsg: None, open: None, stages: heapless::Vec::new(), refused: heapless::Vec::new() }
     }
 
-    /// From here on lines go to the kernel log. What cannot be opened is not needed to boot.
-    pub fn open_kmsg(&mut self) {
+    /// From here on lines go to the kernel log, and events also to the memory that outlives a reset. What cannot be opened
+    /// is not needed to boot.
+    pub fn open(&mut self) {
         self.kmsg = Kmsg::open().ok();
+        if let Some(header) = header() {
+            boot_log::open_persistent(header.item().as_bytes());
+        }
     }
 
     /// Leaves the kernel log as a system expects it.
@@ -41,29 +52,34 @@ impl Journal {
 
     /// A stage begins.
     pub fn begin(&mut self, stage: Stage) {
-        self.open = Some((stage, now()));
+        self.open = Some((stage, now_us()));
+        self.log(&Event::StageBegan { stage });
     }
 
     /// The stage that began last has ended, with this result.
     pub fn end(&mut self, detail: impl fmt::Display) {
         if let Some((stage, start_us)) = self.open.take() {
-            let took_us = now().saturating_sub(start_us);
+            let took_us = now_us().saturating_sub(start_us);
             // The stages of the candidate that boots are the last: a full log loses its oldest.
             if self.stages.is_full() {
                 self.stages.remove(0);
             }
-            let _ = self.stages.push(StageRecord { stage, start_us, took_us, detail: text(detail) });
+            let detail = text(detail);
+            self.log(&Event::StageEnded { stage, detail: &detail });
+            let _ = self.stages.push(StageRecord { stage, start_us, took_us, detail });
         }
     }
 
     /// Says what happened. A refusal is kept for boot.json too.
     pub fn log(&mut self, event: &Event<'_>) {
-        let level = match event {
-            Event::Failed { .. } => Level::Critical,
-            Event::Refused { .. } => Level::Error,
-            _ => Level::Notice,
-        };
-        self.line(level, format_args!("{event}"));
+        event.emit();
+        // The end of a stage waits for the beginning of the next: a watchdog that resets here blames the right one.
+        if !matches!(event, Event::StageEnded { .. } | Event::WaitEnded { .. }) {
+            boot_log::flush();
+        }
+        if let Some(level) = level(event) {
+            self.line(level, format_args!("{event}"));
+        }
         if let Event::Refused { device, reason, detail } = *event {
             // A full list has the newest candidates: those that were tried first.
             let _ = self.refused.push(Refusal { reason, device: text(device), detail: text(detail) });
@@ -87,10 +103,29 @@ impl Journal {
     }
 }
 
-/// Microseconds of CLOCK_MONOTONIC, which starts with the kernel's timekeeping.
-pub fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
-    seconds.saturating_mul(1_000_000).saturating_add(nanoseconds / 1_000)
+/// How an event appears in the kernel log, if it does.
+const fn level(event: &Event<'_>) -> Option<Level> {
+    match event {
+        Event::StageBegan { .. } | Event::StageEnded { .. } | Event::Waiting { .. } | Event::WaitEnded { .. } => None,
+        Event::BackupTable { .. } | Event::HandOver { .. } => Some(Level::Notice),
+        Event::Refused { .. } => Some(Level::Error),
+        Event::Failed { .. } => Some(Level::Critical),
+    }
+}
+
+/// The log's header; a program without a build ID has no log that could be read.
+fn header() -> Option<Header> {
+    Some(Header { build_id: BuildId::new(build_id::of_this_program()?)?, lost: boot_log::lost() })
+}
+
+/// Writes the log of all events to a new file.
+///
+/// # Errors
+/// The errno of the call that failed.
+pub fn write_log(path: &str) -> Result<(), Errno> {
+    let Some(header) = header() else { return Ok(()) };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o444))?;
+    rustix::io::write(&file, header.item().as_bytes())?;
+    boot_log::write_to(&file)
 }

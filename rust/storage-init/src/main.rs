@@ -35,7 +35,7 @@ use boot_record::modules::List;
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use kernel_edge::watchdog::Watchdog;
-use kernel_edge::{kmsg, power};
+use kernel_edge::{boot_log, kmsg, power};
 
 use crate::activate::MountedRoot;
 use crate::config::Settings;
@@ -127,7 +127,7 @@ impl Boot {
     fn prepare(&mut self) -> Result<Event, Failure> {
         self.begin(Stage::Early);
         early::prepare()?;
-        self.journal.open_kmsg();
+        self.journal.open();
         self.journal.end("devtmpfs, proc, sysfs, tmpfs");
         Ok(Event::Prepared)
     }
@@ -168,7 +168,7 @@ impl Boot {
             Some(discovery) => discovery,
             None => Discovery::begin(&settings.config)?,
         };
-        self.disk = discovery.next(&settings.config)?;
+        self.disk = discovery.next(&settings.config, &mut self.journal)?;
         self.discovery = Some(discovery);
         match &self.disk {
             Some(disk) => {
@@ -239,13 +239,6 @@ impl Boot {
         self.begin(Stage::HandOver);
         let Some(settings) = &self.settings else { return out_of_order() };
         let Held::Mounted(mounted) = core::mem::replace(&mut self.held, Held::Nothing) else { return out_of_order() };
-        let facts = mounted.device.facts();
-        self.journal.log(&Happened::Mounted {
-            device: &facts.label,
-            version: &facts.claimed_version,
-            signer: &facts.signer.common_name,
-            development: facts.signer.development,
-        });
         self.journal.end(&settings.config.init);
         let record = record(settings, &mounted, &self.journal);
         hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal)
@@ -314,6 +307,9 @@ fn out_of_order() -> Failure {
 
 /// A panic is a bug. It says where, and resets the machine; CONFIG_PANIC_TIMEOUT does if this does not.
 fn reset_on_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let detail: heapless::String<{ boot_record::boot_json::MAX_DETAIL }> = text(info);
+    Happened::Failed { reason: Reason::Panic, device: "storage-init", detail: &detail }.emit();
+    boot_log::flush();
     if let Ok(kmsg) = kmsg::Kmsg::open() {
         kmsg.line(kmsg::Level::Critical, format_args!("{info}"));
     }

@@ -14,6 +14,7 @@ mod boot_json;
 mod cmdline;
 mod config;
 mod event;
+mod log_header;
 mod modules;
 mod names;
 mod properties;

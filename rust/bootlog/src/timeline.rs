@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Events as spans of time: the kernel, the stages, the waits; and what the boot came to.
+
+use boot_record::event::Event;
+use boot_record::reason::Reason;
+use boot_record::stage::Stage;
+use serde::Serialize;
+
+use crate::entry::Entry;
+
+/// A stage, once for each time that it was entered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StageSpan {
+    /// Which.
+    pub stage: Stage,
+    /// When it began, in microseconds since the kernel's timekeeping started.
+    pub start_us: u64,
+    /// When it ended; `None` if the log ends before.
+    pub end_us: Option<u64>,
+    /// What came of it.
+    pub detail: String,
+    /// Why what it tried was refused, if it was.
+    pub refused: Option<Reason>,
+}
+
+/// A wait for a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// What was awaited.
+    pub what: String,
+    /// When it began, in microseconds since the kernel's timekeeping started.
+    pub start_us: u64,
+    /// When it ended; `None` if the log ends before.
+    pub end_us: Option<u64>,
+}
+
+/// Something at one time that a person should see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mark {
+    /// When, in microseconds since the kernel's timekeeping started.
+    pub at_us: u64,
+    /// What, as the console had it.
+    pub text: String,
+}
+
+/// What the boot came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Init was to be executed.
+    HandedOver {
+        /// When.
+        at_us: u64,
+        /// Path of init.
+        init: String,
+        /// Where the image lies.
+        device: String,
+        /// Its version.
+        version: String,
+        /// Who signed it.
+        signer: String,
+        /// Whether with a development key.
+        development: bool,
+    },
+    /// storage-init gave up.
+    Failed {
+        /// When.
+        at_us: u64,
+        /// Why.
+        reason: Reason,
+        /// Where.
+        device: String,
+        /// In which words.
+        detail: String,
+    },
+    /// The log ends before either: the machine was reset, or lost its power.
+    Unfinished {
+        /// When the last event was.
+        at_us: u64,
+        /// The stage that had begun.
+        stage: Option<Stage>,
+    },
+}
+
+/// A boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// The first event: what was before it is the kernel's.
+    pub start_us: u64,
+    /// The last event.
+    pub end_us: u64,
+    /// The stages, in order.
+    pub stages: Vec<StageSpan>,
+    /// The waits, in order.
+    pub waits: Vec<Wait>,
+    /// What was refused, and the like, in order.
+    pub marks: Vec<Mark>,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// A log without any event: there is nothing to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log has no event")]
+pub struct NoEvent;
+
+impl Timeline {
+    /// The spans of these events.
+    ///
+    /// # Errors
+    /// [`NoEvent`].
+    pub fn of(entries: &[Entry]) -> Result<Self, NoEvent> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Err(NoEvent) };
+        let mut timeline = Self {
+            start_us: first.at_us,
+            end_us: last.at_us,
+            stages: Vec::new(),
+            waits: Vec::new(),
+            marks: Vec::new(),
+            outcome: Outcome::Unfinished { at_us: last.at_us, stage: None },
+        };
+        for entry in entries {
+            if let Ok(event) = entry.event() {
+                timeline.add(entry.at_us, &event);
+            }
+        }
+        if let Outcome::Unfinished { stage, .. } = &mut timeline.outcome {
+            *stage = timeline.stages.last().filter(|last| last.end_us.is_none()).map(|last| last.stage);
+        }
+        Ok(timeline)
+    }
+
+    fn add(&mut self, at_us: u64, event: &Event<'_>) {
+        match *event {
+            Event::StageBegan { stage } => {
+                self.end_stage(at_us);
+                self.stages.push(StageSpan {
+                    stage,
+                    start_us: at_us,
+                    end_us: None,
+                    detail: String::new(),
+                    refused: None,
+                });
+            }
+            Event::StageEnded { stage, detail } => {
+                if let Some(span) = self.stages.last_mut().filter(|span| span.stage == stage) {
+                    detail.clone_into(&mut span.detail);
+                    // Its record is written then; the stage itself lasts until init is executed.
+                    if stage != Stage::HandOver {
+                        span.end_us = Some(at_us);
+                    }
+                }
+            }
+            Event::Waiting { what, .. } => {
+                self.waits.push(Wait { what: what.to_owned(), start_us: at_us, end_us: None });
+            }
+            Event::WaitEnded { what } => {
+                if let Some(wait) = self.waits.last_mut().filter(|wait| wait.what == what) {
+                    wait.end_us = Some(at_us);
+                }
+            }
+            Event::BackupTable { .. } => self.mark(at_us, event),
+            Event::Refused { reason, .. } => {
+                if let Some(span) = self.stages.last_mut().filter(|span| span.end_us.is_none()) {
+                    span.refused = Some(reason);
+                }
+                self.mark(at_us, event);
+            }
+            Event::HandOver { init, device, version, signer, development } => {
+                self.end_stage(at_us);
+                self.outcome = Outcome::HandedOver {
+                    at_us,
+                    init: init.to_owned(),
+                    device: device.to_owned(),
+                    version: version.to_owned(),
+                    signer: signer.to_owned(),
+                    development,
+                };
+            }
+            // One after the hand-over is that init could not be executed: what comes last counts.
+            Event::Failed { reason, device, detail } => {
+                if let Some(span) = self.stages.last_mut().filter(|span| span.end_us.is_none()) {
+                    span.refused = Some(reason);
+                }
+                self.end_stage(at_us);
+                self.outcome = Outcome::Failed { at_us, reason, device: device.to_owned(), detail: detail.to_owned() };
+            }
+        }
+    }
+
+    fn mark(&mut self, at_us: u64, event: &Event<'_>) {
+        self.marks.push(Mark { at_us, text: event.to_string() });
+    }
+
+    fn end_stage(&mut self, at_us: u64) {
+        if let Some(span) = self.stages.last_mut().filter(|span| span.end_us.is_none()) {
+            span.end_us = Some(at_us);
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether init was executed, as far as the log says.
+    #[must_use]
+    pub const fn is_handed_over(&self) -> bool {
+        matches!(self, Self::HandedOver { .. })
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::HandedOver { init, device, version, signer, development, .. } => {
+                Event::HandOver { init, device, version, signer, development: *development }.fmt(f)
+            }
+            Self::Failed { reason, device, detail, .. } => Event::Failed { reason: *reason, device, detail }.fmt(f),
+            Self::Unfinished { stage: Some(stage), .. } => write!(f, "BOOT CUT SHORT in stage {stage}"),
+            Self::Unfinished { stage: None, .. } => f.write_str("BOOT CUT SHORT between two stages"),
+        }
+    }
+}
