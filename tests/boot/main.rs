@@ -7,6 +7,7 @@
 //! * They run from `cargo xtask test`, or alone: `cargo test --manifest-path xtask/Cargo.toml --test boot -- NAME`.
 
 mod allowed;
+mod bootlog;
 mod candidates;
 mod corruption;
 mod devices;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     // The long ones first: the short ones fill what is left of the other core.
     tests.extend(systems::tests());
+    tests.extend(bootlog::tests());
     tests.extend(devices::tests());
     tests.extend(storage::tests());
     tests.extend(allowed::tests());

@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use boot_record::reason::Reason;
+use bootlog::timeline::Timeline;
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::{self, Booted, Expected, Failure};
+use xtask::log_strings;
 use xtask::qemu::bench::Bench;
 use xtask::qemu::{Exit, Outcome};
 
@@ -80,6 +82,14 @@ fn record_refusals(outcome: &Outcome) -> Result<()> {
 pub fn action(outcome: &Outcome, number: usize) -> Result<String> {
     let report = outcome.report.as_ref().with_context(|| format!("no report\n{}", console(outcome)))?;
     Ok(String::from_utf8_lossy(report.bytes(&format!("action-{number}"))?).into_owned())
+}
+
+/// What the log of a boot that reached its init says, decoded by the strings of the boot binary that ran.
+pub fn timeline(bench: &Bench, outcome: &Outcome) -> Result<Timeline> {
+    let report = outcome.report.as_ref().with_context(|| format!("no report\n{}", console(outcome)))?;
+    let decoded = log_strings::decode(bench.cache(), report.bytes("boot.defmt")?)?;
+    ensure!(decoded.broken.is_empty() && decoded.header.lost == 0, "the log is not whole: {decoded:?}");
+    Ok(Timeline::of(&decoded.entries)?)
 }
 
 /// The last lines of the console, for a failed test.

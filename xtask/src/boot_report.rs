@@ -10,8 +10,6 @@
 //!
 //! What storage-init itself refuses is its last console line, taken as it stands.
 
-mod table;
-
 use std::fmt;
 
 use anyhow::{Context, Result};
@@ -19,8 +17,6 @@ use boot_record::boot_json::BootRecord;
 use boot_record::config::{SignaturePath, Source};
 
 use crate::qemu::{Exit, Outcome, Report};
-
-pub use table::print;
 
 /// What storage-init prints when it gives up, after `storage-init: `.
 const FAILED: &str = "BOOT FAILED: ";

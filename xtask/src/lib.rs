@@ -18,6 +18,7 @@ pub mod host_program;
 pub mod kernel;
 pub mod keys;
 pub mod layer;
+pub mod log_strings;
 pub mod plan;
 pub mod progress;
 pub mod qemu;

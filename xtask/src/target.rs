@@ -14,6 +14,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::cache::{Cache, Key};
+use crate::log_strings;
 use crate::plan::Cost;
 use crate::progress;
 use crate::repository;
@@ -48,7 +49,8 @@ pub fn cost(cache: &Cache) -> Option<Cost> {
 
 /// Builds the program of the package `program` in the workspace `workspace`, for release, with these features of it.
 ///
-/// The result is a copy below `WORKSPACE/target`, of this checkout and these features alone.
+/// The result is a copy without symbols below `WORKSPACE/target`, of this checkout and these features alone. Log strings
+/// are kept ([`log_strings`]).
 ///
 /// # Errors
 /// Crates cannot be fetched, or the build fails; the error ends with what cargo said.
@@ -88,11 +90,28 @@ pub fn build(cache: &Cache, tools: &Tools, workspace: &Path, program: &str, feat
     progress::run(&format!("{name}: build for {TRIPLE}"), 0, &log, &mut command)?;
 
     let built = folder.join(TRIPLE).join("release").join(program);
+    let stripped = folder.join(format!("{name}.stripped"));
+    log_strings::keep(cache, tools, &built)?;
+    objcopy(tools, &folder, &["--strip-all", "--remove-section=.defmt"], &built, &stripped)?;
+
     let place = workspace.join("target").join(TRIPLE).join("release");
     fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
     let copy = place.join(name);
-    fs::copy(&built, &copy).with_context(|| format!("the build left no {}", built.display()))?;
+    fs::copy(&stripped, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
     Ok(copy)
+}
+
+/// Copies parts of a target's program; all of them lie in `folder`, in the cache.
+///
+/// # Errors
+/// objcopy fails; the error holds what it said.
+pub fn objcopy(tools: &Tools, folder: &Path, options: &[&str], from: &Path, to: &Path) -> Result<()> {
+    let mut objcopy = tools.command_in(folder, "aarch64-linux-gnu-objcopy", &[])?;
+    let output = objcopy.args(options).arg(from).arg(to).output().context("cannot run objcopy")?;
+    if !output.status.success() {
+        bail!("objcopy {}: {}", from.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Downloads the crates of a locked workspace, with the host's cargo: only it knows how registries are reached from here.

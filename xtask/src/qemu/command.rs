@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask qemu`: builds everything and boots it, for a person to see.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use boot_record::config::Source;
+use bootlog::drawing;
+use bootlog::timeline::Timeline;
 
 use super::kernel_choice::KernelChoice;
 use super::parts::Parts;
@@ -14,6 +16,7 @@ use super::system::{self, DISK, System};
 use super::{Answer, Outcome};
 use crate::boot_report::{self, CONSOLE_PREFIX, Expected};
 use crate::cache::Cache;
+use crate::log_strings;
 use crate::progress::Step;
 use crate::tamper::Tamper;
 use crate::userspace::Release;
@@ -90,16 +93,29 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
             println!("{line}");
         }
     })?;
-    Ok(conclude(&outcome, &prepared.expected, &folder.join(DISK)))
+    println!();
+    let picture = show_log(cache, &outcome, &folder)?;
+    Ok(conclude(&outcome, &prepared.expected, &folder.join(DISK), picture.as_deref()))
 }
 
-fn conclude(outcome: &Outcome, expected: &Expected, disk: &Path) -> ExitCode {
-    println!();
-    if let Some(Ok(record)) = outcome.report.as_ref().map(boot_report::record) {
-        println!("{}", boot_report::print(&record));
+/// Prints where the boot's time went, and draws it. A boot that was refused left no log here: its memory is gone.
+fn show_log(cache: &Cache, outcome: &Outcome, folder: &Path) -> Result<Option<PathBuf>> {
+    let Some(report) = &outcome.report else { return Ok(None) };
+    let decoded = log_strings::decode(cache, report.bytes("boot.defmt")?)?;
+    let timeline = Timeline::of(&decoded.entries)?;
+    println!("{}", bootlog::report::Report { timeline: &timeline, decoded: &decoded });
+    let picture = folder.join("boot.svg");
+    std::fs::write(&picture, drawing::draw(&timeline, &decoded))
+        .with_context(|| format!("cannot write {}", picture.display()))?;
+    Ok(Some(picture))
+}
+
+fn conclude(outcome: &Outcome, expected: &Expected, disk: &Path, picture: Option<&Path>) -> ExitCode {
+    println!("log:     {}", outcome.log.display());
+    println!("disk:    {}", disk.display());
+    if let Some(picture) = picture {
+        println!("picture: {}", picture.display());
     }
-    println!("log:  {}", outcome.log.display());
-    println!("disk: {}", disk.display());
     match boot_report::check(outcome, expected) {
         Ok(booted) => {
             println!("{booted}");

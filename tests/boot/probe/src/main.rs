@@ -18,8 +18,9 @@ use port::{Answer, Port};
 use rustix::system::RebootCommand;
 
 /// Files that go into the report as they are: section, path.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("boot.json", "/run/initoverlayfs/boot.json"),
+    ("boot.defmt", "/run/initoverlayfs/boot.defmt"),
     ("mounts", "/proc/self/mounts"),
     ("os-release", "/usr/lib/os-release"),
     ("cmdline", "/proc/cmdline"),
