@@ -70,6 +70,49 @@ fn an_image_copied_to_a_larger_disk_still_has_its_primary_table() {
 }
 
 #[test]
+fn with_both_headers_bad_each_says_why() {
+    let mut disk = Disk::open("disk-512");
+    let primary = disk.place(disk.geometry.primary_header().offset);
+    let backup = disk.place(disk.geometry.backup_header().offset);
+    disk.bytes[primary + 56] ^= 1;
+    disk.bytes[backup..backup + 512].fill(0);
+    assert_eq!(disk.table(Which::Primary).unwrap_err().to_string(), "gpt: header CRC is 0e9d8930, expected 9bed5da5");
+    assert_eq!(disk.table(Which::Backup), Err(Error::Signature { found: [0; 8] }));
+}
+
+/// The kernel looks for the protective MBR first, and takes a disk without one for unpartitioned: it then has no
+/// partitions to boot from, and storage-init says so. The table itself is none the worse.
+#[test]
+fn a_missing_protective_mbr_is_for_the_kernel_to_miss() {
+    let mut disk = Disk::open("disk-512");
+    let good = disk.table(Which::Primary);
+    assert_eq!(disk.bytes[510..512], [0x55, 0xaa]);
+    disk.bytes[..512].fill(0);
+    assert!(good.is_ok());
+    assert_eq!(disk.table(Which::Primary), good);
+}
+
+/// Tools leave room behind the header for other things, such as a boot loader that has to start at a fixed sector.
+#[test]
+fn entries_may_lie_anywhere_between_header_and_partitions() {
+    let mut disk = written(&[(2048, 2999, &[0x61])], 128, 128);
+    let good = disk.table(Which::Primary).unwrap();
+    let array = disk.bytes.split_off(1024);
+    for first_lba in [3_u64, 34, 2016] {
+        let mut moved = disk.clone();
+        moved.bytes.resize(usize::try_from(first_lba * 512).unwrap(), 0xee);
+        moved.bytes.extend_from_slice(&array);
+        moved.head = moved.bytes.len();
+        let header = &mut moved.bytes[512..604];
+        header[72..80].copy_from_slice(&first_lba.to_le_bytes());
+        header[16..20].fill(0);
+        let crc = crate::bad_lines::crc32(header);
+        header[16..20].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(moved.table(Which::Primary).as_ref(), Ok(&good), "{first_lba}");
+    }
+}
+
+#[test]
 fn where_headers_are() {
     for (sector_size, bytes, primary, backup) in
         [(512, 10 << 20, 512, (10 << 20) - 512), (4096, 8 << 20, 4096, (8 << 20) - 4096), (512, 5000, 512, 4096)]

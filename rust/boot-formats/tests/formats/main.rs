@@ -26,4 +26,5 @@ mod signature_json;
 mod uevent;
 mod verity;
 mod version;
+mod written_again;
 mod x509;

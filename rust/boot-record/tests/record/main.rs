@@ -18,3 +18,4 @@ mod log_header;
 mod modules;
 mod names;
 mod properties;
+mod written_again;
