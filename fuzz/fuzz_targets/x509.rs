@@ -4,7 +4,8 @@
 
 use boot_formats::pkcs7::Signer;
 use boot_formats::x509::{self, PublicKey};
-use der::{Decode, Encode};
+use der::asn1::UintRef;
+use der::{Decode, Encode, Reader, SliceReader};
 use fuzz::position;
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
@@ -58,8 +59,8 @@ fuzz_target!(|data: &[u8]| {
         }
         Ok(PublicKey::Rsa { modulus, exponent }) => {
             let key = info.subject_public_key.as_bytes().expect("whole bytes");
-            let ends = [&key[key.len() - exponent.len()..], &key[key.len() - exponent.len() - 2 - modulus.len()..]];
-            assert!(ends[0] == exponent && ends[1].starts_with(modulus), "another key");
+            let (their_modulus, their_exponent) = rsa_numbers(key).expect("der refuses a key that we accept");
+            assert_eq!((their_modulus.as_slice(), their_exponent.as_slice()), (modulus, exponent));
         }
         Err(_) => {}
     }
@@ -70,3 +71,13 @@ fuzz_target!(|data: &[u8]| {
     };
     assert_eq!(theirs.tbs_certificate.serial_number.as_bytes(), serial);
 });
+
+/// Modulus and exponent of an RSAPublicKey (RFC 8017, appendix A.1.1), without zeros in front.
+fn rsa_numbers(key: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
+    let mut reader = SliceReader::new(key)?;
+    let numbers = reader.sequence(|reader| {
+        let (modulus, exponent): (UintRef<'_>, UintRef<'_>) = (reader.decode()?, reader.decode()?);
+        Ok((modulus.as_bytes().to_vec(), exponent.as_bytes().to_vec()))
+    })?;
+    reader.finish(numbers)
+}
