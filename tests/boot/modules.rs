@@ -43,6 +43,8 @@ pub fn tests() -> Vec<Test> {
 const MODULE: &str = "virtio_blk";
 /// Its file in the mini-initramfs.
 const MODULE_FILE: &str = "lib/modules/virtio_blk.ko";
+/// Of the modules' and the boot binary's 2 MB, this many kB may be left at init: /run has a record of a few.
+const FREED_BELOW: u64 = 256;
 const LIST_FILE: &str = "etc/initoverlayfs/modules.list";
 
 fn config(storage: Storage) -> Config {
@@ -52,7 +54,8 @@ fn config(storage: Storage) -> Config {
 
 /// From the kernel to the exec of init; the guest's kernel says that it has loaded what the list names.
 fn boots(bench: &Bench, folder: &Path, storage: Storage, source: Source) -> Result<()> {
-    let ddi = bench.small_ddi(folder, &Small { actions: &["read /proc/modules"], ..Small::default() })?;
+    let ddi = bench
+        .small_ddi(folder, &Small { actions: &["read /proc/modules", "read /proc/meminfo"], ..Small::default() })?;
     let disk = bench::disk(source, &[("1.0", &ddi)]);
     let list = bench.modules_list(&config(storage), &folder.join("list.cpio"))?;
     let outcome = bench.boot(folder, &Trial { config: config(storage), disk: Some(disk), ..Trial::default() })?;
@@ -67,6 +70,12 @@ fn boots(bench: &Bench, folder: &Path, storage: Storage, source: Source) -> Resu
         booted.record.stages.iter().find(|record| record.stage == Stage::Modules).context("no stage modules")?;
     let detail = format!("{} loaded", wanted.len());
     ensure!(stage.detail == detail.as_str(), "expected {detail}, boot.json says {}", stage.detail);
+
+    // Without root= on the command line the initramfs is a tmpfs: its memory counts as shared.
+    let memory = action(&outcome, 2)?;
+    let shared = memory.lines().find_map(|line| line.strip_prefix("Shmem:")?.strip_suffix("kB")?.trim().parse().ok());
+    let shared: u64 = shared.with_context(|| format!("no Shmem in {memory}"))?;
+    ensure!(shared < FREED_BELOW, "{shared} kB are left of the initramfs");
     Ok(())
 }
 
