@@ -8,14 +8,15 @@ use libtest_mimic::Trial as Test;
 use std::path::Path;
 use xtask::disk::{Candidate, Disk};
 use xtask::qemu::Config;
-use xtask::qemu::bench::{self, Bench, Small, Trial};
+use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::tamper::Tamper;
 
-use crate::support::{assert_refused, test};
+use crate::support::{assert_boot_chain, assert_refused, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
         test("unsigned_image_is_refused", |bench, folder| esp(bench, folder, Tamper::Unsigned)),
+        test("image_that_waits_for_its_signature_is_refused_until_it_is_joined", signed_elsewhere),
         test("image_signed_by_another_key_is_refused", |bench, folder| partition(bench, folder, Tamper::OtherKey)),
         test("key_that_claims_the_trusted_name_and_serial_is_refused", |bench, folder| {
             partition(bench, folder, Tamper::OtherKeySameName)
@@ -26,6 +27,9 @@ pub fn tests() -> Vec<Test> {
         }),
         test("flipped_bit_in_hash_tree_is_refused", |bench, folder| esp(bench, folder, Tamper::Tree)),
         test("flipped_bit_in_superblock_is_refused", |bench, folder| partition(bench, folder, Tamper::DataEarly)),
+        test("tree_that_covers_less_than_the_file_system_is_refused", |bench, folder| {
+            partition(bench, folder, Tamper::DataBlocks)
+        }),
         test("name_that_claims_another_version_is_refused", |bench, folder| esp(bench, folder, Tamper::NameVersion)),
         test("image_of_another_id_is_refused", |bench, folder| partition(bench, folder, Tamper::ImageId)),
         test("signed_sysext_is_refused", |bench, folder| esp(bench, folder, Tamper::Sysext)),
@@ -84,4 +88,15 @@ fn no_ddi(bench: &Bench, folder: &Path) -> Result<()> {
     let disk = Disk { partitions: vec![candidate], ..Disk::default() };
     let outcome = bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })?;
     assert_refused(&outcome, Reason::NotADdi, "vda1")
+}
+
+fn signed_elsewhere(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.unsigned_ddi(folder, &Small::default())?;
+    let boot = || {
+        let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+        bench.boot(folder, &Trial { disk: Some(disk), ..Trial::default() })
+    };
+    assert_refused(&boot()?, Reason::Unsigned, "vda1")?;
+    bench.sign_elsewhere(&ddi)?;
+    assert_boot_chain(&boot()?, &expected("1.0", &ddi, Source::Partition, false)).map(drop)
 }

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::progress::human;
 use crate::target::host_cargo;
 use crate::tools::Tools;
-use crate::{crates_inc, layer, refusals, repository};
+use crate::{bench, crates_inc, layer, refusals, repository};
 
 /// Folders with a Cargo workspace of their own, and clippy's options in it.
 const WORKSPACES: [(&str, &[&str]); 4] = [
@@ -71,12 +71,14 @@ pub enum Tier {
     Layer,
     /// Boots in QEMU.
     Boot,
+    /// What is promised of time: `ddi build` beside the same by hand.
+    Budget,
     /// The table of refusals in docs/security.md, held against what the tests of the last run saw.
     Refusals,
 }
 
 impl Tier {
-    const ALL: [Self; 6] = [Self::Lint, Self::Unit, Self::Fuzz, Self::Layer, Self::Boot, Self::Refusals];
+    const ALL: [Self; 7] = [Self::Lint, Self::Unit, Self::Fuzz, Self::Layer, Self::Boot, Self::Budget, Self::Refusals];
 
     fn run(self, cache: &Cache, tools: &Tools) -> Result<Tally> {
         match self {
@@ -85,6 +87,7 @@ impl Tier {
             Self::Fuzz => fuzz(cache, tools),
             Self::Layer => parse_layer(cache, tools),
             Self::Boot => boot(),
+            Self::Budget => Ok(outcome("speed of ddi build", &bench::check_gain(cache))),
             Self::Refusals => Ok(outcome("table of refusals", &refusals::run(true))),
         }
     }

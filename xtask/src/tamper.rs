@@ -32,6 +32,8 @@ pub enum Tamper {
     JsonRootHashBit,
     /// One bit of the hash tree's topmost block is flipped
     Tree,
+    /// The hash tree's header counts one block of data less than the file system has
+    DataBlocks,
     /// One bit of the file system's superblock is flipped: read before init is executed
     DataEarly,
     /// One bit of a file is flipped that only init reads: an I/O error for the reader, never altered data
@@ -93,6 +95,7 @@ impl Tamper {
             Self::SignatureBit => image::flip_signature_bit(path),
             Self::JsonRootHashBit => image::flip_json_root_hash_bit(path),
             Self::Tree => image::flip_tree_bit(path),
+            Self::DataBlocks => image::count_one_block_less(path),
             Self::DataEarly => image::flip_superblock_bit(path),
             Self::DataLate => image::flip_late_bit(path),
             _ => Ok(()),
@@ -121,6 +124,7 @@ impl Tamper {
             Self::OtherKeySameName | Self::SignatureBit => Some(Reason::SignatureRejected),
             Self::JsonRootHashBit => Some(Reason::RootHashMismatch),
             Self::Tree | Self::DataEarly => Some(Reason::Corrupt),
+            Self::DataBlocks => Some(Reason::VeritySuperblock),
             Self::DataLate => None,
             Self::NoEsp => Some(Reason::NoSource),
             Self::NameVersion => Some(Reason::ImageVersion),

@@ -42,7 +42,8 @@ pub enum Reason {
     SignatureRejected,
     /// The partitions' GUIDs are not those of the root hash. Refused by `verify`.
     RootHashMismatch,
-    /// The verity superblock cannot be used. Refused by `verify`.
+    /// The verity superblock cannot be used. Refused by `verify`. Or it covers less than the file system is; refused by
+    /// `activate`.
     VeritySuperblock,
     /// A block does not have the digest that the signed root hash vouches for. Refused by the kernel on reading.
     Corrupt,

@@ -22,7 +22,7 @@ pub enum Check {
     SignaturePartition,
     /// Partition UUIDs are those of the root hash.
     RootHash,
-    /// Verity superblock: its form, and that it fits the partitions.
+    /// Verity superblock: its form, and that it fits the partitions and covers the erofs.
     Superblock,
     /// Form of the PKCS#7, its algorithms, and that it names a given certificate.
     Signer,

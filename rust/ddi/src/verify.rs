@@ -23,6 +23,8 @@ use boot_record::reason::Reason;
 
 use crate::block_check::{BadBlocks, Blocks};
 use crate::certificate::{self, Certificate};
+use crate::derive::SALTED_BYTES;
+use crate::erofs;
 use crate::file_error::FileError;
 use crate::opened::{self, Opened};
 use crate::report::SignerReport;
@@ -182,9 +184,13 @@ fn check_root_hash(layout: &Layout, signature: Option<&signature_json::Signature
 }
 
 fn superblock(image: &Opened, layout: &Layout, report: &mut Report) -> Result<Option<Superblock>, FileError> {
+    let first_block = image.read(layout.root, SALTED_BYTES)?;
     let parsed = verity::parse(&image.read(layout.verity, SUPERBLOCK_SIZE)?).and_then(|superblock| {
         superblock.require_4k()?;
         superblock.check_fits(layout.root, layout.verity)?;
+        // What is no erofs, and lies about its size, is for the data's check.
+        let erofs = erofs::size_in_partition(&image.path, &first_block, layout.root.len);
+        erofs.map_or(Ok(()), |size| superblock.check_covers(size))?;
         Ok(superblock)
     });
     match parsed {

@@ -327,6 +327,13 @@ fn flipped_bit_in_the_superblock_is_named() {
     let detail = format!("verity-superblock: verity: {needed} bytes of data in a partition of {}", 300 * 4096);
     sample.assert_refused("verity-superblock", &[&[("superblock", detail.as_str())], &after[..]].concat());
 
+    // One data block less, under the same blocks of the tree: every digest is right, and the erofs has no end.
+    let mut sample = Sample::new(BLOCKS);
+    sample.bytes[offset + 72..offset + 80].copy_from_slice(&u64::from(BLOCKS - 1).to_le_bytes());
+    let (needed, available) = (BLOCKS * 4096, (BLOCKS - 1) * 4096);
+    let detail = format!("verity-superblock: verity: file system of {needed} bytes, the tree covers {available}");
+    sample.assert_refused("verity-superblock", &[&[("superblock", detail.as_str())], &after[..]].concat());
+
     // What the parser cannot know changes every digest.
     let mut sample = Sample::new(BLOCKS);
     sample.flip(offset + 88); // salt

@@ -180,6 +180,15 @@ impl Mount {
         self.open_with(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)
     }
 
+    /// Bytes that the file system says it has.
+    ///
+    /// # Errors
+    /// The errno of fstatfs(2); EOVERFLOW for more than 2^64 - 1 bytes.
+    pub fn size(&self) -> Result<u64, Errno> {
+        let facts = rustix::fs::fstatvfs(&self.0)?;
+        facts.f_blocks.checked_mul(facts.f_frsize).ok_or(Errno::OVERFLOW)
+    }
+
     /// Whether `path` is a directory inside this file system, reached without symbolic links: something to mount on.
     ///
     /// # Errors

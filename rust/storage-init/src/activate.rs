@@ -88,7 +88,7 @@ pub struct MountedRoot {
 ///
 /// # Errors
 /// A [`Failure`] of the candidate: `corrupt` for a block that does not match the signed hash, `file-system` for what
-/// the erofs driver refuses, `image-id`, `image-version`, `not-a-boot-image`, `init-missing` for what it says of itself.
+/// the erofs driver refuses, `verity-superblock` for a tree that does not cover the erofs, `image-id`, `image-version`, `not-a-boot-image`, `init-missing` for what it says of itself.
 pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Failure> {
     let (signed, measurement, done) = measured.into_parts();
     let (facts, verity, data, parent) = signed.into_parts(&done);
@@ -97,6 +97,9 @@ pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Fail
 
     let erofs = Mount::new("erofs", &device.verity.node(), &[], Access::ReadOnly)
         .map_err(|error| device.mount_failure(&error))?;
+    let size = erofs.size().map_err(|errno| device.read_failure("/", errno))?;
+    let covers = device.facts.superblock.check_covers(size);
+    covers.map_err(|error| device.failure(Reason::VeritySuperblock, error))?;
     Identity::read(&erofs, &device)?.check(config, &device)?;
     check_runnable(&erofs, config, &device)?;
     let transition = erofs.has_file(INITRD_RELEASE).map_err(|errno| device.read_failure(INITRD_RELEASE, errno))?;

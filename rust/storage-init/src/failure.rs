@@ -26,15 +26,34 @@ impl Failure {
     }
 }
 
-/// `value` as text of at most `N` bytes, cut at a character's end.
+/// What stands for the rest of a text that was cut: nothing that is looked up or compared has it in its name.
+const CUT: char = '…';
+
+/// `value` as text of at most `N` bytes, three or more. What does not fit is cut at a character's end, and [`CUT`] says so.
 pub fn text<const N: usize>(value: impl fmt::Display) -> heapless::String<N> {
-    struct Cut<const N: usize>(heapless::String<N>);
-    impl<const N: usize> Write for Cut<N> {
+    struct Filling<const N: usize>(heapless::String<N>);
+    impl<const N: usize> Write for Filling<N> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             text.chars().try_for_each(|character| self.0.push(character).map_err(|_| fmt::Error))
         }
     }
-    let mut cut = Cut(heapless::String::new());
-    let _ = write!(cut, "{value}");
-    cut.0
+    let mut filling = Filling(heapless::String::new());
+    let is_whole = write!(filling, "{value}").is_ok();
+    let Filling(mut text) = filling;
+    while !is_whole && text.push(CUT).is_err() && text.pop().is_some() {}
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn a_text_that_is_cut_says_so_and_a_name_is_never_taken_for_another() {
+        assert_eq!(text::<6>("vda123").as_str(), "vda123");
+        assert_eq!(text::<6>("vda1234").as_str(), "vda…");
+        assert_eq!(text::<6>("vdaäöü").as_str(), "vda…", "at a character's end");
+        assert_eq!(text::<8>(format_args!("{}{}", "initoverlayfs", 1)).as_str(), "inito…");
+        assert_eq!(text::<3>("vda1").as_str(), "…");
+    }
 }

@@ -47,6 +47,8 @@ pub struct Facts {
     pub root_hash: RootHash,
     /// Whose certificate signed it.
     pub signer: Signer,
+    /// What the hash tree is said to cover.
+    pub superblock: Superblock,
 }
 
 /// A DDI whose root hash was signed by a configured certificate, as the kernel confirmed when it loaded the table, or
@@ -134,6 +136,7 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
             claimed_version: candidate.version.clone(),
             root_hash: described.signature.root_hash,
             signer,
+            superblock: described.superblock,
         },
         verity,
         data,

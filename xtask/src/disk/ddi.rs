@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Running `ddi build`, as anybody would, with the tools root's mkfs.erofs.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -11,6 +12,9 @@ use crate::host_program;
 use crate::keys::Keys;
 use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
+
+/// The bytes to sign of an unsigned image, in the image's folder.
+const TO_SIGN: &str = "to-sign";
 
 /// The program, built for the host.
 pub struct DdiProgram(PathBuf);
@@ -43,21 +47,69 @@ impl DdiProgram {
     /// # Errors
     /// ddi fails; the error holds what it said.
     pub fn image(&self, tools: &Tools, tree: &Tree, keys: &Keys, output: &Path) -> Result<Ddi> {
+        let signing: [&OsStr; 6] = [
+            "--key".as_ref(),
+            keys.key_pem.as_ref(),
+            "--cert".as_ref(),
+            keys.certificate_pem.as_ref(),
+            "--output".as_ref(),
+            output.as_ref(),
+        ];
+        self.pack(tools, tree, output, &[&keys.key_pem, &keys.certificate_pem], &signing)
+    }
+
+    /// Builds an image that waits for its signature, and beside it a file `to-sign` with what to sign.
+    ///
+    /// # Errors
+    /// As for [`DdiProgram::image`].
+    pub fn unsigned_image(&self, tools: &Tools, tree: &Tree, output: &Path) -> Result<Ddi> {
+        let to_sign = output.with_file_name(TO_SIGN);
+        let signing: [&OsStr; 4] = ["--unsigned-out".as_ref(), output.as_ref(), "--to-sign".as_ref(), to_sign.as_ref()];
+        self.pack(tools, tree, output, &[], &signing)
+    }
+
+    /// Has openssl sign what [`DdiProgram::unsigned_image`] left to sign, and joins the two in place.
+    ///
+    /// # Errors
+    /// openssl or ddi fails.
+    pub fn sign_elsewhere(&self, tools: &Tools, unsigned: &Path, keys: &Keys) -> Result<()> {
+        let Some(folder) = unsigned.parent() else { bail!("{} is no file", unsigned.display()) };
+        let signature = folder.join("signature.p7");
+        let mut openssl = tools.command("openssl", &[folder, &keys.key_pem, &keys.certificate_pem])?;
+        openssl.args(["smime", "-sign", "-nocerts", "-noattr", "-binary", "-outform", "der", "-in"]);
+        openssl.arg(folder.join(TO_SIGN)).arg("-out").arg(&signature);
+        openssl.arg("-signer").arg(&keys.certificate_pem).arg("-inkey").arg(&keys.key_pem);
+        said("openssl smime", &mut openssl)?;
+        let mut join = self.command(tools, &[folder, &keys.certificate_pem])?;
+        join.arg("join-signature").arg(unsigned).arg("--in-place").arg("--signature").arg(&signature);
+        said("ddi join-signature", join.arg("--cert").arg(&keys.certificate_pem)).map(drop)
+    }
+
+    fn pack(&self, tools: &Tools, tree: &Tree, output: &Path, inputs: &[&Path], signing: &[&OsStr]) -> Result<Ddi> {
         let tar = output.with_extension("tar");
         tree.write_tar(&tar, FILE_TIME)?;
         let Some(folder) = output.parent() else { bail!("{} is no file", output.display()) };
-        let Some(program) = self.0.to_str() else { bail!("{} is not UTF-8", self.0.display()) };
-        let mut command = tools.command(program, &[&self.0, folder, &keys.key_pem, &keys.certificate_pem])?;
+        let mut command = self.command(tools, &[&[folder], inputs].concat())?;
         command.args(["build", "--json", "--source-date-epoch", &FILE_TIME.to_string(), "--tar"]).arg(&tar);
-        command.arg("--key").arg(&keys.key_pem).arg("--cert").arg(&keys.certificate_pem).arg("--output").arg(output);
-        let result = command.stdin(Stdio::null()).output().context("cannot run ddi")?;
-        if !result.status.success() {
-            bail!("ddi build: {}: {}", result.status, String::from_utf8_lossy(&result.stderr).trim());
-        }
+        let facts = said("ddi build", command.args(signing))?;
         std::fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))?;
-        let facts: Value = serde_json::from_slice(&result.stdout).context("ddi build --json printed no JSON")?;
+        let facts: Value = serde_json::from_slice(&facts).context("ddi build --json printed no JSON")?;
         let root_hash =
             facts.get("root_hash").and_then(Value::as_str).context("ddi build --json named no root_hash")?;
         Ok(Ddi { image: output.to_owned(), root_hash: root_hash.to_owned() })
     }
+
+    fn command(&self, tools: &Tools, paths: &[&Path]) -> Result<Command> {
+        let Some(program) = self.0.to_str() else { bail!("{} is not UTF-8", self.0.display()) };
+        tools.command(program, &[&[self.path()], paths].concat())
+    }
+}
+
+/// What a program says, if it does not fail.
+fn said(name: &str, command: &mut Command) -> Result<Vec<u8>> {
+    let result = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
+    if !result.status.success() {
+        bail!("{name}: {}: {}", result.status, String::from_utf8_lossy(&result.stderr).trim());
+    }
+    Ok(result.stdout)
 }

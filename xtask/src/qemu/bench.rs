@@ -116,13 +116,7 @@ impl Bench {
     /// # Errors
     /// `ddi build` or the tampering fails.
     pub fn small_ddi(&self, folder: &Path, small: &Small<'_>) -> Result<Ddi> {
-        let identity = Identity { image_id: IMAGE_ID.into(), version: small.version.into(), epoch: 1 };
-        let mut tree = self.tree.clone();
-        identity.put_into(&mut tree);
-        tree.file(userspace::ACTIONS_FILE, 0o644, small.actions.join("\n").into_bytes());
-        if let Some(tamper) = small.tamper {
-            tamper.apply_to_tree(&mut tree, &identity);
-        }
+        let tree = self.tree(small);
         let keys = self.parts.keys(&self.cache, small.tamper.map_or(Signer::Development, Tamper::signer))?;
         let output = folder.join(format!("{}.raw", name(small.version)));
         let ddi = self.parts.ddi.image(&self.parts.tools, &tree, &keys, &output)?;
@@ -144,6 +138,35 @@ impl Bench {
         let output = cpio.output().context("cannot run cpio")?;
         ensure!(output.status.success(), "cpio: {}", String::from_utf8_lossy(&output.stderr).trim());
         String::from_utf8(output.stdout).context("the list of modules is not UTF-8")
+    }
+
+    /// Makes a small DDI in `folder` that waits for its signature.
+    ///
+    /// # Errors
+    /// `ddi build` fails.
+    pub fn unsigned_ddi(&self, folder: &Path, small: &Small<'_>) -> Result<Ddi> {
+        let output = folder.join(format!("{}.unsigned", name(small.version)));
+        self.parts.ddi.unsigned_image(&self.parts.tools, &self.tree(small), &output)
+    }
+
+    /// Signs such a DDI by the development key.
+    ///
+    /// # Errors
+    /// openssl or `ddi join-signature` fails.
+    pub fn sign_elsewhere(&self, unsigned: &Ddi) -> Result<()> {
+        let keys = self.parts.keys(&self.cache, Signer::Development)?;
+        self.parts.ddi.sign_elsewhere(&self.parts.tools, &unsigned.image, &keys)
+    }
+
+    fn tree(&self, small: &Small<'_>) -> Tree {
+        let identity = Identity { image_id: IMAGE_ID.into(), version: small.version.into(), epoch: 1 };
+        let mut tree = self.tree.clone();
+        identity.put_into(&mut tree);
+        tree.file(userspace::ACTIONS_FILE, 0o644, small.actions.join("\n").into_bytes());
+        if let Some(tamper) = small.tamper {
+            tamper.apply_to_tree(&mut tree, &identity);
+        }
+        tree
     }
 
     /// Boots a trial; its files go into `folder`.

@@ -21,6 +21,8 @@ use crate::userspace::late_contents;
 
 /// Where an erofs superblock begins in its file system (fs/erofs/erofs_fs.h).
 const EROFS_SUPERBLOCK: u64 = 1024;
+/// Where the number of data blocks is in a verity superblock (cryptsetup's lib/verity/verity.c).
+const DATA_BLOCKS: u64 = 72;
 /// Bytes of the late file that are looked for: no other place has them by chance.
 const NEEDLE: usize = 64;
 /// Sector size of a DDI's own partition table.
@@ -76,6 +78,15 @@ pub fn flip_tree_bit(path: &Path) -> Result<()> {
     let superblock = verity::parse(&read(&file, ByteRange { offset: verity.offset, len: 512 })?)?;
     let start = superblock.hash_start_block() * u64::from(superblock.hash_block_size);
     flip(&file, verity.offset + start)
+}
+
+/// Takes one from the number of data blocks in the verity superblock, of which the root hash does not speak.
+pub fn count_one_block_less(path: &Path) -> Result<()> {
+    let file = open(path)?;
+    let verity = layout(&file)?.verity;
+    let superblock = verity::parse(&read(&file, ByteRange { offset: verity.offset, len: 512 })?)?;
+    file.write_all_at(&(superblock.data_blocks - 1).to_le_bytes(), verity.offset + DATA_BLOCKS)?;
+    Ok(())
 }
 
 /// Flips a bit of the erofs superblock, which every mount reads.

@@ -68,6 +68,13 @@ pub enum Error {
         /// Bytes of the partition.
         available: u64,
     },
+    /// The file system in the data goes on behind what the tree covers.
+    FileSystemDoesNotFit {
+        /// Bytes of the file system.
+        needed: u64,
+        /// Bytes under the tree; `u64::MAX` if the number is larger than that.
+        available: u64,
+    },
 }
 
 impl From<OutOfRange> for Error {
@@ -106,6 +113,9 @@ impl fmt::Display for Error {
             }
             Self::TreeDoesNotFit { needed, available } => {
                 write!(f, "{needed} bytes of superblock and hash tree in a partition of {available}")
+            }
+            Self::FileSystemDoesNotFit { needed, available } => {
+                write!(f, "file system of {needed} bytes, the tree covers {available}")
             }
         }
     }

@@ -74,7 +74,7 @@ const fn is_block_size(size: u32) -> bool {
 /// Parses the superblock at the start of `first_bytes`, at least [`SUPERBLOCK_SIZE`] bytes of the verity partition.
 ///
 /// # Errors
-/// See [`Error`]; never the three about policy and fit.
+/// See [`Error`]; never the four about policy and fit.
 pub fn parse(first_bytes: &[u8]) -> Result<Superblock, Error> {
     let raw = layout(first_bytes)?;
     if raw.signature != SIGNATURE {
@@ -148,6 +148,16 @@ impl Superblock {
             return Err(Error::TreeDoesNotFit { needed, available });
         }
         Ok(())
+    }
+
+    /// Whether the tree covers the whole file system, whose size its own superblock says. The kernel does not compare the
+    /// two: what lies behind the tree would be an I/O error for who reads it, after the boot.
+    ///
+    /// # Errors
+    /// [`Error::FileSystemDoesNotFit`].
+    pub fn check_covers(&self, file_system_bytes: u64) -> Result<(), Error> {
+        let (needed, available) = (file_system_bytes, self.data_bytes().unwrap_or(u64::MAX));
+        if needed > available { Err(Error::FileSystemDoesNotFit { needed, available }) } else { Ok(()) }
     }
 
     /// The policy for boot images: blocks of 4096 bytes, the page size, so that a read is one digest and one request.

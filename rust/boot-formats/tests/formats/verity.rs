@@ -35,6 +35,19 @@ fn trees_are_as_large_as_veritysetup_made_them() {
 }
 
 #[test]
+fn a_tree_covers_a_file_system_that_is_not_longer() {
+    let mut superblock = verity::parse(&golden::bytes("three-levels.verity")).unwrap();
+    let bytes = 16385 * 4096;
+    assert_eq!(superblock.check_covers(bytes), Ok(()));
+    assert_eq!(superblock.check_covers(bytes - 4096), Ok(()));
+    let error = verity::Error::FileSystemDoesNotFit { needed: bytes + 1, available: bytes };
+    assert_eq!(superblock.check_covers(bytes + 1), Err(error));
+    assert_eq!(error.to_string(), "verity: file system of 67112961 bytes, the tree covers 67112960");
+    superblock.data_blocks = u64::MAX;
+    assert_eq!(superblock.check_covers(u64::MAX), Ok(()), "more than any file system has");
+}
+
+#[test]
 fn levels_of_trees() {
     let levels = |data_blocks, size| levels(data_blocks, size).map(|levels| levels.to_vec());
     assert_eq!(levels(0, 4096), Ok(vec![]));
