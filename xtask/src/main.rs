@@ -43,8 +43,10 @@ enum Command {
         #[arg(value_enum)]
         tier: Option<suite::Tier>,
     },
+    /// Measures what a boot costs until init is executed, beside other ways to boot.
+    Bench(bench::boots::Options),
     /// Measures what building a DDI costs beside mkfs.erofs; exit status 1 if it is more than the budget.
-    Bench,
+    BenchImages,
     /// Runs the fuzz targets under the address sanitizer; exit status 1 if there is a finding.
     Fuzz(fuzz::Options),
     /// Removes the cache: everything outside the checkout that these commands wrote.
@@ -87,8 +89,9 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Qemu(options) => boot(&options),
         Command::Test { tier } => test(tier),
-        Command::Bench => {
-            let kept = bench::run(&Cache::open()?)?;
+        Command::Bench(options) => bench::boots::run(&Cache::open()?, &options).map(|()| ExitCode::SUCCESS),
+        Command::BenchImages => {
+            let kept = bench::images::run(&Cache::open()?)?;
             Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Fuzz(options) => {

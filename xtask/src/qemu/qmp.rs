@@ -62,7 +62,7 @@ pub fn quit(commands: &mut UnixStream) -> Result<()> {
 }
 
 fn send(commands: &mut UnixStream, command: &Value) -> Result<()> {
-    writeln!(commands, "{command}").context("QEMU's monitor has closed")
+    writeln!(commands, "{command}").with_context(|| format!("QEMU's monitor has closed before {command}"))
 }
 
 fn parse(line: &str) -> Option<Event> {
