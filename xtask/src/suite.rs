@@ -87,7 +87,7 @@ impl Tier {
             Self::Fuzz => fuzz(cache, tools),
             Self::Layer => parse_layer(cache, tools),
             Self::Boot => boot(),
-            Self::Budget => Ok(outcome("speed of ddi build", &bench::check_gain(cache))),
+            Self::Budget => Ok(outcome("speed of ddi build", &bench::images::check_gain(cache))),
             Self::Refusals => Ok(outcome("table of refusals", &refusals::run(true))),
         }
     }
