@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod keys;
 pub mod layer;
 pub mod log_strings;
+pub mod no_panic;
 pub mod plan;
 pub mod progress;
 pub mod qemu;

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::progress::human;
 use crate::target::host_cargo;
 use crate::tools::Tools;
-use crate::{bench, crates_inc, layer, refusals, repository};
+use crate::{bench, crates_inc, layer, no_panic, refusals, repository};
 
 /// Folders with a Cargo workspace of their own, and clippy's options in it.
 const WORKSPACES: [(&str, &[&str]); 4] = [
@@ -124,6 +124,8 @@ fn lint() -> Result<Tally> {
     let command = ["clippy", "--quiet", "--locked", "--all-targets", "--package", "storage-init", "--all-features"];
     let clippy = cargo(&repository::root().join("rust/Cargo.toml"), &command, &["--deny", "warnings"]);
     tally.add(component("lint rust with every feature", "clippy", clippy)?);
+    let name = "no panic in what PID 1 runs";
+    tally.add(if has_component("clippy") { outcome(name, &no_panic::check()) } else { skipped(name, "clippy") });
     Ok(tally)
 }
 
@@ -184,12 +186,17 @@ fn cargo(manifest: &Path, command: &[&str], behind: &[&str]) -> Command {
 
 /// A check by a part of the toolchain that a minimal installation lacks. CI has to have it.
 fn component(name: &str, part: &str, command: Command) -> Result<Tally> {
+    if has_component(part) { check(name, command) } else { Ok(skipped(name, part)) }
+}
+
+fn has_component(part: &str) -> bool {
     let installed = host_cargo().args([part, "--version"]).output().is_ok_and(|output| output.status.success());
-    if installed || std::env::var_os("CI").is_some() {
-        return check(name, command);
-    }
+    installed || std::env::var_os("CI").is_some()
+}
+
+fn skipped(name: &str, part: &str) -> Tally {
     println!("skipped {name}: cargo {part} is not installed (rustup component add rustfmt clippy)");
-    Ok(Tally { skipped: 1, ..Tally::default() })
+    Tally { skipped: 1, ..Tally::default() }
 }
 
 /// One command that is one test.
