@@ -341,6 +341,44 @@ fn flipped_bit_in_the_superblock_is_named() {
     sample.assert_refused("corrupt", &[("hash-tree", &detail), ("data", "needs hash-tree")]);
 }
 
+/// Trees over the image's own data that veritysetup makes when it is told to, in place of the one that was signed.
+#[test]
+fn trees_of_veritysetup_that_are_not_as_the_boot_wants_them_are_refused_by_name() {
+    let blocks = |size: u32| format!("verity: block sizes {size} and {size}, a boot image has 4096 and 4096");
+    for (options, detail) in [
+        (&["--hash=sha512"][..], r#"verity: algorithm "sha512", expected "sha256""#.to_owned()),
+        (&["--format=0"], "verity: hash type 0, expected 1".to_owned()),
+        (&["--data-block-size=512", "--hash-block-size=512"], blocks(512)),
+        (&["--data-block-size=1024", "--hash-block-size=1024"], blocks(1024)),
+        // The digests begin where the superblock should be; the first is of a block of noise.
+        (&["--no-superblock"], String::new()),
+    ] {
+        let mut sample = Sample::new(8);
+        let data = sample.bytes[sample.offset(ROOT)..][..8 * 4096].to_vec();
+        let hashes = sample.directory.path().join("hashes");
+        let mut format = tool("veritysetup");
+        format.args(["format", "--salt=-"]).args(options);
+        run(format.arg(write(sample.directory.path(), "data", &data)).arg(&hashes));
+        let tree = fs::read(&hashes).unwrap();
+        let detail = if detail.is_empty() {
+            format!("verity: signature \"{}\", expected \"verity\\x00\\x00\"", tree[..8].escape_ascii())
+        } else {
+            detail
+        };
+        let range = sample.offset(VERITY)..sample.offset(ROOT);
+        sample.bytes[range.clone()].fill(0);
+        sample.bytes[range][..tree.len()].copy_from_slice(&tree);
+        let verdict = sample.verdict(&[&pair().certificate]);
+        let superblock =
+            verdict["checks"].as_array().unwrap().iter().find(|check| check["check"] == "superblock").unwrap();
+        assert_eq!(superblock["detail"], detail, "{options:?}");
+        assert_eq!(
+            (&verdict["reason"], &superblock["reason"]),
+            (&json!("verity-superblock"), &json!("verity-superblock"))
+        );
+    }
+}
+
 #[test]
 fn signer_is_unknown_to_another_certificate_and_known_among_several() {
     let sample = Sample::new(2);
