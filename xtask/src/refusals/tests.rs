@@ -34,6 +34,7 @@ fn what_differs_from_run_to_run_is_normalised() {
         (format!("root hash says {hash}, found none"), "root hash says HASH, found none"),
         ("root partition is 0f0e0d0c-1111-2222-3333-444455556666, no".into(), "root partition is UUID, no"),
         ("of the key of /w/rust/target/tmp/pair-verify/key.pem".into(), "of the key of key.pem"),
+        ("file system of 3313664 bytes, 1 of 4096 blocks".into(), "file system of N bytes, 1 of 4096 blocks"),
         ("init /sbin/init, block 1 at byte 4096".into(), "init /sbin/init, block 1 at byte 4096"),
     ] {
         assert_eq!(normalised(&detail), expected);
