@@ -290,7 +290,8 @@ impl Boot<'_> {
                     if reporting.take().is_none()
                         && let Some(stream) = &mut monitor
                     {
-                        qmp::quit(stream)?;
+                        // It may be gone before it is told to.
+                        let _ = qmp::quit(stream);
                     }
                 }
                 Ok(Event::Refused(what)) => {
