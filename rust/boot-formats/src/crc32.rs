@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! CRC-32 as GPT uses it (ISO 3309, reflected 0xedb88320).
 //!
-//! Eight bytes a step: the two entry arrays of a boot are 32 KiB, and a byte a step costs 0.2 ms more on the
-//! clock of the performance tests than the 8 KiB of tables cost to load.
+//! Eight bytes a step, and [`RUN`] where they are zeros: the two entry arrays of a boot are 32 KiB, nearly all of them unused
+//! entries. A byte a step costs 0.5 ms more on the clock of the performance tests than the 12 KiB of tables cost to load.
 
 type Tables = [[u32; 256]; 8];
+
+/// Zeros that are one step: an unused partition entry.
+const RUN: usize = 128;
 
 const TABLES: Tables = tables();
 
@@ -41,6 +44,41 @@ const fn tables() -> Tables {
     tables
 }
 
+const AFTER_ZEROS: [[u32; 256]; 4] = after_zeros();
+
+/// `AFTER_ZEROS[k][b]` is what [`RUN`] zero bytes make of the running value that has `b` in byte `k` and zeros elsewhere.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "evaluated by the compiler: an index or a number out of range fails the build"
+)]
+const fn after_zeros() -> [[u32; 256]; 4] {
+    let mut tables = [[0; 256]; 4];
+    let mut place = 0;
+    while place < 4 {
+        // A CRC is linear: the value of each bit is enough to make those of all bytes.
+        let mut bit = 0;
+        while bit < 8 {
+            let mut crc: u32 = 1 << (8 * place + bit);
+            let mut zeros = 0;
+            while zeros < RUN {
+                crc = crc >> 8 ^ TABLES[0][(crc & 0xff) as usize];
+                zeros += 1;
+            }
+            let mut byte = 0;
+            while byte < 256 {
+                if byte >> bit & 1 == 1 {
+                    tables[place][byte] ^= crc;
+                }
+                byte += 1;
+            }
+            bit += 1;
+        }
+        place += 1;
+    }
+    tables
+}
+
 fn look_up(table: &[u32; 256], byte: u8) -> u32 {
     // Always there: a byte has 256 values.
     table.get(usize::from(byte)).copied().unwrap_or(0)
@@ -56,6 +94,21 @@ impl Crc32 {
     }
 
     pub fn update(self, bytes: &[u8]) -> Self {
+        let (runs, rest) = bytes.as_chunks::<RUN>();
+        let all_zeros = |run: &[u8; RUN]| run.as_chunks::<8>().0.iter().all(|eight| u64::from_ne_bytes(*eight) == 0);
+        let runs =
+            runs.iter().fold(self, |crc, run| if all_zeros(run) { crc.update_zeros() } else { crc.update_eights(run) });
+        runs.update_eights(rest)
+    }
+
+    /// [`RUN`] zeros.
+    fn update_zeros(self) -> Self {
+        let [a, b, c, d] = self.0.to_le_bytes();
+        let [t0, t1, t2, t3] = &AFTER_ZEROS;
+        Self(look_up(t0, a) ^ look_up(t1, b) ^ look_up(t2, c) ^ look_up(t3, d))
+    }
+
+    fn update_eights(self, bytes: &[u8]) -> Self {
         let (eights, rest) = bytes.as_chunks::<8>();
         let [t0, t1, t2, t3, t4, t5, t6, t7] = &TABLES;
         let mut crc = self.0;
@@ -88,6 +141,7 @@ pub fn of(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
     use super::*;
 
     #[test]
@@ -97,6 +151,24 @@ mod tests {
         assert_eq!(of(b""), 0);
         assert_eq!(of(&[0; 16384]), 0xab54_d286);
         assert_eq!(of(b"The quick brown fox jumps over the lazy dog"), 0x414f_a339);
+    }
+
+    #[test]
+    fn runs_of_zeros_count_as_any_bytes() {
+        // A byte a step, as the standard has it.
+        let slow = |bytes: &[u8]| {
+            !bytes.iter().fold(!0_u32, |crc, byte| {
+                (0..8)
+                    .fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+            })
+        };
+        for (before, zeros, after) in [(0, 128, 0), (3, 128, 1), (128, 256, 128), (130, 1000, 7), (256, 127, 129)] {
+            let mut bytes = [0x5a; 1200];
+            bytes[..before].fill(0xa5);
+            bytes[before..before + zeros].fill(0);
+            let bytes = &bytes[..before + zeros + after];
+            assert_eq!(of(bytes), slow(bytes), "{before} {zeros} {after}");
+        }
     }
 
     #[test]

@@ -289,14 +289,16 @@ impl<'a> Text<'a> {
         }
     }
 
-    fn only_padding_left(&mut self) -> Result<(), Error> {
-        let mut padding = false;
-        while let Ok((offset, found)) = self.next() {
-            match found {
-                0 => padding = true,
-                b' ' | b'\t' | b'\r' | b'\n' if !padding => {}
-                _ => return Err(Error::TrailingByte { offset, found }),
-            }
+    fn only_padding_left(&self) -> Result<(), Error> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let white = rest.iter().take_while(|byte| b" \t\r\n".contains(byte)).count();
+        let padding = rest.get(white..).unwrap_or_default();
+        // Eight bytes a step: nearly all of the partition is padding.
+        let zeros = padding.as_chunks::<8>().0.iter().take_while(|eight| u64::from_ne_bytes(**eight) == 0).count();
+        let zeros = zeros.saturating_mul(8);
+        let other = padding.iter().enumerate().skip(zeros).find(|(_, byte)| **byte != 0);
+        if let Some((at, &found)) = other {
+            return Err(Error::TrailingByte { offset: self.at.saturating_add(white).saturating_add(at), found });
         }
         Ok(())
     }

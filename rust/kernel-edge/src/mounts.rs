@@ -127,7 +127,8 @@ impl Access {
 pub struct Mount(OwnedFd);
 
 impl Mount {
-    /// Mounts `source` as file system `kind` with the given `options`, attached nowhere.
+    /// Mounts `source` as file system `kind` with the given `options`, attached nowhere. An option without
+    /// a value is a flag.
     ///
     /// # Errors
     /// See [`Error`]; [`Call::Create`] is the driver's refusal of what is on the device.
@@ -139,7 +140,11 @@ impl Mount {
         };
         rustix::mount::fsconfig_set_string(context.as_fd(), "source", source).map_err(refused(Call::Configure))?;
         for (key, value) in options {
-            rustix::mount::fsconfig_set_string(context.as_fd(), *key, *value).map_err(refused(Call::Configure))?;
+            match *value {
+                "" => rustix::mount::fsconfig_set_flag(context.as_fd(), *key),
+                value => rustix::mount::fsconfig_set_string(context.as_fd(), *key, value),
+            }
+            .map_err(refused(Call::Configure))?;
         }
         if access.is_read_only() {
             rustix::mount::fsconfig_set_flag(context.as_fd(), "ro").map_err(refused(Call::Configure))?;

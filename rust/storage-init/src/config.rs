@@ -85,7 +85,7 @@ pub struct Settings {
 /// # Errors
 /// `config-invalid` for a missing, unreadable or bad file; `command-line` for a word that the configuration does not
 /// allow, where it says to refuse those.
-pub fn read() -> Result<Settings, Failure> {
+pub fn read() -> Result<Box<Settings>, Failure> {
     let text = read_file(CONFIG, config::MAX_FILE)?;
     let config = config::parse(&text).map_err(|error| Failure::new(Reason::ConfigInvalid, CONFIG, error))?;
     if config.signature == SignaturePath::UserSpace && !verify::USER_SPACE_BUILT_IN {
@@ -101,7 +101,8 @@ pub fn read() -> Result<Settings, Failure> {
             .map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than it may name"))?;
     }
     check_command_line(&config)?;
-    Ok(Settings { config, anchors })
+    // Kilobytes, which would be copied at every step from here to where they stay.
+    Ok(Box::new(Settings { config, anchors }))
 }
 
 /// Starts the hardware watchdog, if the configuration wants it.
@@ -139,19 +140,18 @@ pub fn read_file(path: &str, most: usize) -> Result<Vec<u8>, Failure> {
 
 /// Reads `fd` to its end; EFBIG where it has more than `most` bytes.
 pub fn read_all(fd: impl std::os::fd::AsFd, most: usize) -> Result<Vec<u8>, kernel_edge::Errno> {
-    let mut bytes = vec![0; most.saturating_add(1)];
-    let mut len = 0_usize;
-    while let Some(rest) = bytes.get_mut(len..).filter(|rest| !rest.is_empty()) {
-        match rustix::io::read(&fd, rest) {
-            Ok(0) => break,
-            Ok(read) => len = len.saturating_add(read),
+    // One page at a time: most files are smaller, and memory that is asked for has to be zeroed, mapped and unmapped.
+    let mut page = [0_u8; 4096];
+    let mut bytes = Vec::new();
+    loop {
+        match rustix::io::read(&fd, &mut page) {
+            Ok(0) => return Ok(bytes),
+            Ok(read) => bytes.extend_from_slice(page.get(..read).unwrap_or_default()),
             Err(kernel_edge::Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
+        if bytes.len() > most {
+            return Err(kernel_edge::Errno::FBIG);
+        }
     }
-    if len > most {
-        return Err(kernel_edge::Errno::FBIG);
-    }
-    bytes.truncate(len);
-    Ok(bytes)
 }

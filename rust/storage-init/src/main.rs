@@ -73,7 +73,7 @@ fn run() -> ! {
 /// What the boot has in its hands.
 struct Boot {
     journal: Journal,
-    settings: Option<Settings>,
+    settings: Option<Box<Settings>>,
     watchdog: Option<Watchdog>,
     modules: List,
     discovery: Option<Discovery>,
@@ -162,14 +162,13 @@ impl Boot {
     fn await_disk(&mut self) -> Result<Event, Failure> {
         self.begin(Stage::Discover);
         self.held = Held::Nothing;
-        self.candidates = Candidates::default();
+        self.candidates.clear();
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
-        let mut discovery = match self.discovery.take() {
-            Some(discovery) => discovery,
-            None => Discovery::begin(&settings.config)?,
-        };
+        if self.discovery.is_none() {
+            self.discovery = Some(Discovery::begin(&settings.config)?);
+        }
+        let discovery = self.discovery.as_mut().ok_or_else(out_of_order)?;
         self.disk = discovery.next(&settings.config, &mut self.journal)?;
-        self.discovery = Some(discovery);
         match &self.disk {
             Some(disk) => {
                 self.journal.end(disk);
@@ -186,10 +185,9 @@ impl Boot {
         self.begin(Stage::Select);
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
         let name = self.disk.take().ok_or_else(out_of_order)?;
-        let found = discover::open(&name)
-            .and_then(|disk| sources::search(&disk, &settings.config, &mut self.journal))
+        discover::open(&name)
+            .and_then(|disk| sources::search(&disk, &settings.config, &mut self.candidates, &mut self.journal))
             .inspect_err(|failure| self.journal.refused(failure))?;
-        self.candidates = found;
         let candidates = self.candidates.len();
         self.journal.end(format_args!("{candidates} on {name}"));
         Ok(Event::Searched { candidates })

@@ -65,6 +65,11 @@ impl Origin {
 pub struct Candidates(heapless::Vec<Candidate, CANDIDATES>);
 
 impl Candidates {
+    /// Forgets all of them: their file systems are no longer used.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -16,13 +16,18 @@ use crate::journal::Journal;
 use crate::select::Candidates;
 use crate::table;
 
-/// Looks for candidates in all configured sources of `disk`. A source that cannot be looked into is reported and
+/// Looks for candidates in all configured sources of `disk`, and adds them to `candidates`, which is empty. A source that cannot be looked into is reported and
 /// does not hide the others.
 ///
 /// # Errors
 /// Where there is no candidate: the first failure of a source, `partition-table` where the disk has none that can be
 /// used, `no-source` where it has no partition of the configured kinds, `no-candidate` where those are empty.
-pub fn search(disk: &BlockDevice, config: &Config, journal: &mut Journal) -> Result<Candidates, Failure> {
+pub fn search(
+    disk: &BlockDevice,
+    config: &Config,
+    candidates: &mut Candidates,
+    journal: &mut Journal,
+) -> Result<(), Failure> {
     let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
     let (table, which) = table::read(&disk.device, disk.sector_size).map_err(failed)?;
     if which == Which::Backup {
@@ -34,15 +39,14 @@ pub fn search(disk: &BlockDevice, config: &Config, journal: &mut Journal) -> Res
         }
     }
 
-    let mut candidates = Candidates::default();
     let mut failures: heapless::Deque<Failure, 8> = heapless::Deque::new();
     let mut looked_into = 0_usize;
     for (rank, source) in config.sources.iter().enumerate() {
         for partition in table.partitions.iter().filter(|partition| holds(*source, partition)) {
             looked_into = looked_into.saturating_add(1);
             let added = node(disk, partition, which).and_then(|node| match source {
-                Source::EspFile => esp_file::search(&node, disk.sector_size, config, rank, &mut candidates),
-                Source::Partition => partition::search(&node, partition, config, rank, &mut candidates),
+                Source::EspFile => esp_file::search(&node, disk.sector_size, config, rank, candidates),
+                Source::Partition => partition::search(&node, partition, config, rank, candidates),
             });
             if let Err(failure) = added {
                 // Of more than eight bad partitions the last ones go unsaid.
@@ -56,7 +60,7 @@ pub fn search(disk: &BlockDevice, config: &Config, journal: &mut Journal) -> Res
         journal.refused(failure);
     }
     if candidates.len() > 0 {
-        return Ok(candidates);
+        return Ok(());
     }
     Err(failure.unwrap_or_else(|| match looked_into {
         0 => missing(disk, config, &table),
