@@ -5,20 +5,24 @@ use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
-use bootlog::timeline::Outcome as Came;
+use bootlog::report::Report;
+use bootlog::timeline::{Outcome as Came, Timeline};
 use libtest_mimic::Trial as Test;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xtask::boot_report;
-use xtask::qemu::Config;
+use xtask::log_strings;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
+use xtask::qemu::{Config, Exit, KeptMemory};
 use xtask::tamper::Tamper;
 
-use crate::support::{assert_boot_chain, test, timeline};
+use crate::support::{action, assert_boot_chain, console, test, timeline};
 
 pub fn tests() -> Vec<Test> {
     vec![
         test("log_has_every_stage_and_the_candidate_that_was_refused", refused_candidate),
+        test("log_of_a_refused_boot_is_shown_by_the_next_one_cause_first", refused_boot),
+        test("log_of_a_boot_that_panicked_is_shown_by_the_next_one_cause_first", panicked_boot),
         test("log_has_the_wait_for_a_late_disk", late_disk),
     ]
 }
@@ -70,4 +74,69 @@ fn late_disk(bench: &Bench, folder: &Path) -> Result<()> {
     let least = u64::try_from(LATE.as_micros())?.saturating_sub(log.start_us + EARLIER * 1000);
     ensure!(wait.what == "a disk" && took >= least, "waited {took} µs for {}, expected {least} or more", wait.what);
     Ok(())
+}
+
+/// What the next boot does: shows the log of the one before.
+const SHOW: [&str; 3] =
+    ["mount pstore /sys/fs/pstore", "run /usr/bin/bootlog --previous", "read /sys/fs/pstore/pmsg-ramoops-0"];
+
+/// Boots a good image in the memory that a boot before left, which `bootlog --previous` in it shows; gives its lines.
+fn next_boot(bench: &Bench, folder: &Path, memory: &KeptMemory) -> Result<String> {
+    let folder = made(folder, "next")?;
+    let ddi = bench.small_ddi(&folder, &Small { actions: &SHOW, bootlog: true, ..Small::default() })?;
+    let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+    let trial = Trial { disk: Some(disk), memory: Some(memory), ..Trial::default() };
+    let outcome = bench.boot(&folder, &trial)?;
+    assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?;
+    ensure!(action(&outcome, 1)? == "ok", "mount of pstore: {}", action(&outcome, 1)?);
+    let shown = action(&outcome, 2)?;
+    // The same memory, read by the host: the boot's own log is not the one that is shown.
+    let kept = outcome.report.as_ref().context("no report")?.bytes("action-3")?;
+    let decoded = log_strings::decode(bench.cache(), kept)?;
+    let report = Report { timeline: &Timeline::of(&decoded.entries)?, decoded: &decoded }.to_string();
+    let shown = shown.strip_suffix("exit status 1").with_context(|| format!("bootlog --previous: {shown}"))?;
+    ensure!(shown.trim_end() == report.trim_end(), "the guest shows\n{shown}\nthe host\n{report}");
+    Ok(report)
+}
+
+fn refused_boot(bench: &Bench, folder: &Path) -> Result<()> {
+    let memory = KeptMemory::make(&bench.parts().tools, folder)?;
+    let first = made(folder, "first")?;
+    let bad = bench.small_ddi(&first, &Small { tamper: Some(Tamper::SignatureBit), ..Small::default() })?;
+    let disk = bench::disk(Source::Partition, &[("1.0", &bad)]);
+    let trial = Trial { disk: Some(disk), memory: Some(&memory), ..Trial::default() };
+    let outcome = bench.boot(&first, &trial)?;
+    // Not assert_refused: the table of refusals has this input already.
+    let refusal = boot_report::refusal(&outcome.console).with_context(|| console(&outcome))?;
+    ensure!(refusal.reason == Reason::SignatureRejected.name(), "{refusal}\n{}", console(&outcome));
+
+    let report = next_boot(bench, folder, &memory)?;
+    ensure!(report.starts_with("BOOT FAILED: signature-rejected: vda1: "), "{report}");
+    ensure!(
+        report.lines().any(|line| line.starts_with("verify") && line.ends_with("refused: signature-rejected")),
+        "{report}"
+    );
+    Ok(())
+}
+
+fn panicked_boot(bench: &Bench, folder: &Path) -> Result<()> {
+    let memory = KeptMemory::make(&bench.parts().tools, folder)?;
+    let first = made(folder, "first")?;
+    let ddi = bench.small_ddi(&first, &Small::default())?;
+    let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+    let config = Config { more: "dangerously-panic-at = activate", ..Config::default() };
+    let trial = Trial { config, disk: Some(disk), memory: Some(&memory), ..Trial::default() };
+    let outcome = bench.boot(&first, &trial)?;
+    ensure!(outcome.exit == Exit::Reset, "expected a reset\n{}", console(&outcome));
+
+    let report = next_boot(bench, folder, &memory)?;
+    ensure!(report.starts_with("BOOT FAILED: panic: storage-init: "), "{report}");
+    ensure!(report.lines().any(|line| line.starts_with("activate") && line.ends_with("refused: panic")), "{report}");
+    Ok(())
+}
+
+fn made(folder: &Path, name: &str) -> Result<PathBuf> {
+    let made = folder.join(name);
+    std::fs::create_dir(&made).with_context(|| format!("cannot make {}", made.display()))?;
+    Ok(made)
 }

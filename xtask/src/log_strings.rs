@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bootlog::entry::{self, Decoded};
 use bootlog::log::Log;
-use bootlog::string_table::{ElfError, StringTable, path_below};
+use bootlog::string_table::{self, ElfError, StringTable, path_below};
 
 use crate::cache::Cache;
 use crate::target;
@@ -43,6 +43,16 @@ pub fn keep(cache: &Cache, tools: &Tools, program: &Path) -> Result<()> {
     fs::create_dir_all(kept_in).with_context(|| format!("cannot make {}", kept_in.display()))?;
     // Two runs may keep the same build: whole files only.
     fs::rename(&extracted, &place).with_context(|| format!("cannot write {}", place.display()))
+}
+
+/// The name below [`folder`] of the strings of a program, stripped or not.
+///
+/// # Errors
+/// The program cannot be read, or has no build ID.
+pub fn of_program(program: &Path) -> Result<PathBuf> {
+    let elf = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let build_id = string_table::build_id(&elf).with_context(|| program.display().to_string())?;
+    Ok(path_below(&build_id))
 }
 
 /// Decodes a log of one of these builds.

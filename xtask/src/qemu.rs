@@ -11,6 +11,7 @@
 pub mod bench;
 mod command;
 mod console;
+mod kept_memory;
 pub mod kernel_choice;
 mod parts;
 mod qmp;
@@ -36,6 +37,7 @@ use qmp::Event;
 use storage::Storage;
 
 pub use command::{Options, run};
+pub use kept_memory::KeptMemory;
 pub use parts::{Config, IMAGE_ID, Parts};
 pub use report::{Answer, Report};
 
@@ -43,6 +45,10 @@ pub use report::{Answer, Report};
 const PORT: &str = "org.meta-initoverlayfs.report";
 /// The console that the log is of: the board's serial port.
 pub const SERIAL: &str = "ttyAMA0";
+/// Size of the machine's memory.
+const MEMORY: &str = "1G";
+/// The board.
+const MACHINE: [&str; 6] = ["-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", MEMORY];
 /// Sockets in the boot's folder.
 const REPORT: &str = "report";
 const QMP: &str = "qmp";
@@ -94,6 +100,8 @@ pub struct Boot<'a> {
     pub disks: &'a [&'a Path],
     /// A disk that is plugged in this long after the start.
     pub late_disk: Option<(&'a Path, Duration)>,
+    /// Memory that a boot before left, and a boot after will find.
+    pub memory: Option<&'a KeptMemory>,
     /// What the guest is told once its report is complete.
     pub answer: Answer,
     /// What is measured.
@@ -196,9 +204,12 @@ impl Boot<'_> {
         paths.extend(self.initramfs);
         paths.extend(self.disks);
         paths.extend(self.late_disk.map(|(disk, _)| disk));
+        paths.extend(self.memory.iter().flat_map(|memory| memory.paths()));
         let mut command = tools.command_in(folder, "qemu-system-aarch64", &paths)?;
-        command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-m", "1G", "-no-reboot"]);
-        command.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
+        command.args(MACHINE).args(["-no-reboot", "-nodefaults", "-display", "none", "-serial", "stdio"]);
+        if let Some(memory) = self.memory {
+            command.args(memory.arguments()?);
+        }
         match self.meter {
             // It stays to be asked when the guest has switched it off. One instruction at a time makes the processor slower
             // than the host's disk: the guest does not wait for a read, which QEMU's clock would take for a leap to the

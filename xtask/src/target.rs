@@ -30,6 +30,14 @@ pub const TRIPLE: &str = "aarch64-unknown-linux-musl";
 const LIBRARY: &str = "/usr/lib/rustlib/src/rust/library";
 /// Only these parts of the library, without unwinding or symbols for backtraces: 130 KB instead of 900.
 const BUILD_STD: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"];
+/// The unwinder that std's backtraces call, for programs whose libraries ask for one. Debian has none for musl, and none is
+/// needed: they come only where RUST_BACKTRACE is set, which then aborts.
+const NO_UNWINDER: [&str; 4] = [
+    "-Clink-arg=-Wl,--defsym=_Unwind_Backtrace=abort",
+    "-Clink-arg=-Wl,--defsym=_Unwind_GetIP=abort",
+    "-Clink-arg=-Wl,--defsym=_Unwind_GetCFA=abort",
+    "-Clink-arg=-Wl,--defsym=_Unwind_FindEnclosingFunction=abort",
+];
 /// A static program at a fixed address, linked by our wrapper (tools.rs), with musl's files from Debian.
 const RUSTFLAGS: [&str; 5] = [
     "-Clink-self-contained=no",
@@ -55,6 +63,25 @@ pub fn cost(cache: &Cache) -> Option<Cost> {
 /// # Errors
 /// Crates cannot be fetched, or the build fails; the error ends with what cargo said.
 pub fn build(cache: &Cache, tools: &Tools, workspace: &Path, program: &str, features: &[&str]) -> Result<PathBuf> {
+    build_linked(cache, tools, workspace, program, features, &[])
+}
+
+/// Builds a program as [`build`] does, whose libraries ask for backtraces of errors; it has none.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_without_unwinder(cache: &Cache, tools: &Tools, workspace: &Path, program: &str) -> Result<PathBuf> {
+    build_linked(cache, tools, workspace, program, &[], &NO_UNWINDER)
+}
+
+fn build_linked(
+    cache: &Cache,
+    tools: &Tools,
+    workspace: &Path,
+    program: &str,
+    features: &[&str],
+    link: &[&str],
+) -> Result<PathBuf> {
     let workspace = workspace.canonicalize().with_context(|| format!("cannot find {}", workspace.display()))?;
     let cargo_home = cargo_home()?;
     let name = [&[program], features].concat().join("+");
@@ -84,9 +111,11 @@ pub fn build(cache: &Cache, tools: &Tools, workspace: &Path, program: &str, feat
         .env("RUSTC_WORKSPACE_WRAPPER", "")
         // build-std is an unstable option; compiler and library being one package, it is a safe one here.
         .env("RUSTC_BOOTSTRAP", "1")
-        .args(["build", "--release", "--locked", "--offline", "--target", TRIPLE, "--package", program])
+        .args(["rustc", "--release", "--locked", "--offline", "--target", TRIPLE, "--package", program])
         .args(["--bin", program, "--features", &features.join(",")])
-        .args(BUILD_STD);
+        .args(BUILD_STD)
+        .arg("--")
+        .args(link);
     progress::run(&format!("{name}: build for {TRIPLE}"), 0, &log, &mut command)?;
 
     let built = folder.join(TRIPLE).join("release").join(program);

@@ -8,15 +8,19 @@ use anyhow::{Context, Result, ensure};
 use boot_record::config::{SignaturePath, Source};
 
 use super::parts::{Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, Meter, Outcome, SERIAL};
+use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
 use crate::disk::{Candidate, Ddi, Disk, put_over};
+use crate::log_strings;
 use crate::tamper::{Signer, Tamper};
 use crate::userspace::{self, Identity, Tree};
 
 /// A small DDI is up in 2 s on an idle machine; a test machine is not idle.
 const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Where `bootlog` looks for log strings, as a path below `/`.
+const LOG_STRINGS: &str = "usr/lib/debug/.build-id";
 
 /// The parts of all boots, made once.
 pub struct Bench {
@@ -34,11 +38,13 @@ pub struct Small<'a> {
     pub actions: &'a [&'a str],
     /// How it is spoilt.
     pub tamper: Option<Tamper>,
+    /// True: `bootlog` is in it, and the log strings of the boot binary.
+    pub bootlog: bool,
 }
 
 impl Default for Small<'_> {
     fn default() -> Self {
-        Self { version: "1.0", actions: &[], tamper: None }
+        Self { version: "1.0", actions: &[], tamper: None, bootlog: false }
     }
 }
 
@@ -60,6 +66,8 @@ pub struct Trial<'a> {
     pub command_line: &'a str,
     /// Further devices of the machine.
     pub devices: &'a [&'a str],
+    /// Memory that a trial before left.
+    pub memory: Option<&'a KeptMemory>,
     /// What the probe does in the end.
     pub answer: Answer,
 }
@@ -75,6 +83,7 @@ impl Default for Trial<'_> {
             console: SERIAL,
             command_line: "",
             devices: &[],
+            memory: None,
             answer: Answer::PowerOff,
         }
     }
@@ -116,7 +125,7 @@ impl Bench {
     /// # Errors
     /// `ddi build` or the tampering fails.
     pub fn small_ddi(&self, folder: &Path, small: &Small<'_>) -> Result<Ddi> {
-        let tree = self.tree(small);
+        let tree = self.tree(small)?;
         let keys = self.parts.keys(&self.cache, small.tamper.map_or(Signer::Development, Tamper::signer))?;
         let output = folder.join(format!("{}.raw", name(small.version)));
         let ddi = self.parts.ddi.image(&self.parts.tools, &tree, &keys, &output)?;
@@ -146,7 +155,7 @@ impl Bench {
     /// `ddi build` fails.
     pub fn unsigned_ddi(&self, folder: &Path, small: &Small<'_>) -> Result<Ddi> {
         let output = folder.join(format!("{}.unsigned", name(small.version)));
-        self.parts.ddi.unsigned_image(&self.parts.tools, &self.tree(small), &output)
+        self.parts.ddi.unsigned_image(&self.parts.tools, &self.tree(small)?, &output)
     }
 
     /// Signs such a DDI by the development key.
@@ -158,7 +167,7 @@ impl Bench {
         self.parts.ddi.sign_elsewhere(&self.parts.tools, &unsigned.image, &keys)
     }
 
-    fn tree(&self, small: &Small<'_>) -> Tree {
+    fn tree(&self, small: &Small<'_>) -> Result<Tree> {
         let identity = Identity { image_id: IMAGE_ID.into(), version: small.version.into(), epoch: 1 };
         let mut tree = self.tree.clone();
         identity.put_into(&mut tree);
@@ -166,7 +175,13 @@ impl Bench {
         if let Some(tamper) = small.tamper {
             tamper.apply_to_tree(&mut tree, &identity);
         }
-        tree
+        if small.bootlog {
+            tree.file("usr/bin/bootlog", 0o755, read(&self.parts.bootlog(&self.cache)?)?);
+            let below = log_strings::of_program(&self.parts.storage_init)?;
+            let strings = read(&log_strings::folder(&self.cache).join(&below))?;
+            tree.file(&Path::new(LOG_STRINGS).join(below).display().to_string(), 0o644, strings);
+        }
+        Ok(tree)
     }
 
     /// Boots a trial; its files go into `folder`.
@@ -195,6 +210,7 @@ impl Bench {
             storage: trial.config.storage,
             disks: &disks,
             late_disk,
+            memory: trial.memory,
             answer: trial.answer,
             meter: Meter::Off,
             deadline: DEADLINE,
@@ -202,6 +218,10 @@ impl Bench {
         }
         .run(&self.parts.tools, folder)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The name of a candidate of this version.

@@ -67,6 +67,14 @@ impl Parts {
         target::build(cache, &self.tools, &repository::root().join("tests/boot/probe"), "probe", &[])
     }
 
+    /// Builds `bootlog` for the target.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub fn bootlog(&self, cache: &Cache) -> Result<PathBuf> {
+        target::build_without_unwinder(cache, &self.tools, &repository::root().join("rust"), "bootlog")
+    }
+
     /// The keys of a signer, made first if they are not there.
     ///
     /// # Errors

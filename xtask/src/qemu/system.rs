@@ -138,6 +138,7 @@ pub fn boot(
         storage: prepared.storage,
         disks: &[&disk],
         late_disk: None,
+        memory: None,
         answer,
         meter: Meter::Off,
         deadline: DEADLINE,

@@ -11,6 +11,8 @@
 //! * `invert PATH IMAGE`: finds the contents of PATH in the file IMAGE, and inverts them there.
 //! * `mount-vfat DEVICE DIRECTORY`: read-write, the directory made first.
 //! * `lock-memory`: keeps this program in memory, whatever becomes of its file.
+//! * `mount TYPE DIRECTORY`: a file system of the kernel's own, on a directory that is there; `ok`, or `error: ERRNO`.
+//! * `run PROGRAM ARGUMENT...`: its standard output and error, then `exit status NUMBER`; or `error: ERRNO`.
 //! * `drop-caches`: writes everything out, so that later reads go to the disk again.
 //! * `hang`: sleeps for ever, in the middle of the report.
 //!
@@ -21,6 +23,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::mm::MlockAllFlags;
 use rustix::mount::MountFlags;
@@ -43,6 +46,8 @@ pub fn carry_out(line: &str) -> Vec<u8> {
         ["fill", path] => fill(path).map(ok),
         ["invert", path, image] => invert(path, image).map(ok),
         ["mount-vfat", device, directory] => mount_vfat(device, directory).map(ok),
+        ["mount", kind, directory] => mount(kind, directory).map(ok),
+        ["run", program, arguments @ ..] => run(program, arguments),
         ["hang"] => loop {
             std::thread::park();
         },
@@ -63,6 +68,17 @@ pub fn carry_out(line: &str) -> Vec<u8> {
 
 fn ok((): ()) -> Vec<u8> {
     b"ok".to_vec()
+}
+
+fn mount(kind: &str, directory: &str) -> io::Result<()> {
+    rustix::mount::mount(kind, directory, kind, MountFlags::empty(), None)?;
+    Ok(())
+}
+
+fn run(program: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
+    let output = Command::new(program).args(arguments).output()?;
+    let status = output.status.code().map_or_else(|| "none".to_owned(), |code| code.to_string());
+    Ok([&output.stdout[..], &output.stderr, format!("exit status {status}").as_bytes()].concat())
 }
 
 fn mount_vfat(device: &str, directory: &str) -> io::Result<()> {

@@ -97,6 +97,7 @@ pub fn boot(parts: &Parts, folder: &Path, trial: &Trial, meter: Meter, words: &s
         disks: &[&trial.disk],
         storage: Storage::Virtio,
         late_disk: None,
+        memory: None,
         answer: Answer::PowerOff,
         meter,
         deadline: DEADLINE,
