@@ -93,7 +93,7 @@ fn next_boot(bench: &Bench, folder: &Path, memory: &KeptMemory) -> Result<String
     // The same memory, read by the host: the boot's own log is not the one that is shown.
     let kept = outcome.report.as_ref().context("no report")?.bytes("action-3")?;
     let decoded = log_strings::decode(bench.cache(), kept)?;
-    let report = Report { timeline: &Timeline::of(&decoded.entries)?, decoded: &decoded }.to_string();
+    let report = Report { timeline: &Timeline::of(decoded.events())?, decoded: &decoded }.to_string();
     let shown = shown.strip_suffix("exit status 1").with_context(|| format!("bootlog --previous: {shown}"))?;
     ensure!(shown.trim_end() == report.trim_end(), "the guest shows\n{shown}\nthe host\n{report}");
     Ok(report)

@@ -89,7 +89,7 @@ pub fn timeline(bench: &Bench, outcome: &Outcome) -> Result<Timeline> {
     let report = outcome.report.as_ref().with_context(|| format!("no report\n{}", console(outcome)))?;
     let decoded = log_strings::decode(bench.cache(), report.bytes("boot.defmt")?)?;
     ensure!(decoded.broken.is_empty() && decoded.header.lost == 0, "the log is not whole: {decoded:?}");
-    Ok(Timeline::of(&decoded.entries)?)
+    Ok(Timeline::of(decoded.events())?)
 }
 
 /// The last lines of the console, for a failed test.

@@ -120,7 +120,7 @@ impl Cli {
         let (path, bytes) = self.bytes()?;
         let decoded = self.decode(&path, &bytes)?;
         let timeline =
-            Timeline::of(&decoded.entries).map_err(|source| Error::NoEvent { path: path.clone(), source })?;
+            Timeline::of(decoded.events()).map_err(|source| Error::NoEvent { path: path.clone(), source })?;
         if let Some(svg) = &self.svg {
             fs::write(svg, drawing::draw(&timeline, &decoded))
                 .map_err(|source| Error::Svg { path: svg.clone(), source })?;

@@ -116,6 +116,13 @@ pub struct Decoded {
     pub broken: Vec<Broken>,
 }
 
+impl Decoded {
+    /// The events with their times.
+    pub fn events(&self) -> impl Iterator<Item = (u64, Event<'_>)> {
+        self.entries.iter().filter_map(|entry| Some((entry.at_us, entry.event().ok()?)))
+    }
+}
+
 /// All events of a log.
 ///
 /// # Errors

@@ -6,8 +6,6 @@ use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use serde::Serialize;
 
-use crate::entry::Entry;
-
 /// A stage, once for each time that it was entered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageSpan {
@@ -105,26 +103,27 @@ pub struct Timeline {
 pub struct NoEvent;
 
 impl Timeline {
-    /// The spans of these events.
+    /// The spans of these events, each with its time in microseconds since the kernel's timekeeping started.
     ///
     /// # Errors
     /// [`NoEvent`].
-    pub fn of(entries: &[Entry]) -> Result<Self, NoEvent> {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Err(NoEvent) };
+    pub fn of<'a>(events: impl IntoIterator<Item = (u64, Event<'a>)>) -> Result<Self, NoEvent> {
+        let mut events = events.into_iter().peekable();
+        let start_us = events.peek().ok_or(NoEvent)?.0;
         let mut timeline = Self {
-            start_us: first.at_us,
-            end_us: last.at_us,
+            start_us,
+            end_us: start_us,
             stages: Vec::new(),
             waits: Vec::new(),
             marks: Vec::new(),
-            outcome: Outcome::Unfinished { at_us: last.at_us, stage: None },
+            outcome: Outcome::Unfinished { at_us: start_us, stage: None },
         };
-        for entry in entries {
-            if let Ok(event) = entry.event() {
-                timeline.add(entry.at_us, &event);
-            }
+        for (at_us, event) in events {
+            timeline.end_us = at_us;
+            timeline.add(at_us, &event);
         }
-        if let Outcome::Unfinished { stage, .. } = &mut timeline.outcome {
+        if let Outcome::Unfinished { stage, at_us } = &mut timeline.outcome {
+            *at_us = timeline.end_us;
             *stage = timeline.stages.last().filter(|last| last.end_us.is_none()).map(|last| last.stage);
         }
         Ok(timeline)

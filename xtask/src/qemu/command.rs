@@ -102,7 +102,7 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
 fn show_log(cache: &Cache, outcome: &Outcome, folder: &Path) -> Result<Option<PathBuf>> {
     let Some(report) = &outcome.report else { return Ok(None) };
     let decoded = log_strings::decode(cache, report.bytes("boot.defmt")?)?;
-    let timeline = Timeline::of(&decoded.entries)?;
+    let timeline = Timeline::of(decoded.events())?;
     println!("{}", bootlog::report::Report { timeline: &timeline, decoded: &decoded });
     let picture = folder.join("boot.svg");
     std::fs::write(&picture, drawing::draw(&timeline, &decoded))
