@@ -71,7 +71,7 @@ pub enum Tier {
     Layer,
     /// Boots in QEMU.
     Boot,
-    /// What is promised of time: `ddi build` beside the same by hand.
+    /// What is promised of time and size: `ddi build` beside the same by hand, the boot beside dm-init.
     Budget,
     /// The table of refusals in docs/security.md, held against what the tests of the last run saw.
     Refusals,
@@ -87,10 +87,16 @@ impl Tier {
             Self::Fuzz => fuzz(cache, tools),
             Self::Layer => parse_layer(cache, tools),
             Self::Boot => boot(),
-            Self::Budget => Ok(outcome("speed of ddi build", &bench::images::check_gain(cache))),
+            Self::Budget => Ok(budget(cache)),
             Self::Refusals => Ok(outcome("table of refusals", &refusals::run(true))),
         }
     }
+}
+
+fn budget(cache: &Cache) -> Tally {
+    let mut tally = outcome("speed of ddi build", &bench::images::check_gain(cache));
+    tally.add(outcome("time and size of the boot", &bench::boots::check(cache)));
+    tally
 }
 
 /// Runs one tier, or all of them. A tier that cannot run is a failed test.

@@ -7,6 +7,7 @@
 //! * Everything is measured afresh in one run, on one kernel: that of `make qemu`.
 //! * Init is the mark in every trial, one page that says the time and switches off.
 
+mod budget;
 mod latency;
 mod machine;
 mod mark;
@@ -27,6 +28,7 @@ use machine::{Trial, measure};
 use stages::{Initcall, Stage};
 use trials::{CLUSTER, Init, Way, Workshop};
 
+pub use budget::check;
 pub use machine::Measured;
 
 /// Names of the two trials that the budget compares.
