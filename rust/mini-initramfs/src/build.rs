@@ -53,6 +53,9 @@ pub enum Error {
     /// A certificate that the boot stage would refuse.
     #[error("{}: {source} (expected a certificate as DER)", path.display())]
     Certificate { path: PathBuf, source: x509::Error },
+    /// A certificate whose key may not sign.
+    #[error("{}: {source}", path.display())]
+    Key { path: PathBuf, source: x509::KeyError },
     /// A certificate that the boot stage would not read.
     #[error("{}: {found} bytes, the boot stage reads at most {MAX_CERTIFICATE}", path.display())]
     CertificateTooLarge { path: PathBuf, found: usize },
@@ -139,7 +142,8 @@ fn certificates(config: &Config, given: &[PathBuf]) -> Result<Vec<(String, Vec<u
         if der.len() > MAX_CERTIFICATE {
             return Err(Error::CertificateTooLarge { path: path.clone(), found: der.len() });
         }
-        x509::parse(&der).map_err(|source| Error::Certificate { path: path.clone(), source })?;
+        let certificate = x509::parse(&der).map_err(|source| Error::Certificate { path: path.clone(), source })?;
+        certificate.public_key().map_err(|source| Error::Key { path: path.clone(), source })?;
         certificates.push((name.to_string(), der));
     }
     Ok(certificates)
