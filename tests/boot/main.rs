@@ -13,6 +13,7 @@ mod corruption;
 mod devices;
 mod modules;
 mod refusals;
+mod repart;
 mod storage;
 mod support;
 mod systems;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     tests.extend(modules::tests());
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
+    tests.extend(repart::tests());
     tests.extend(refusals::tests());
     run(&arguments, tests).exit_code()
 }

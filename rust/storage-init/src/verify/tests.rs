@@ -180,6 +180,22 @@ fn a_tree_of_small_blocks_is_refused() {
 }
 
 #[test]
+fn a_tree_of_the_old_format_is_refused() {
+    let bytes = edited(layout().verity, |partition| partition[12..16].copy_from_slice(&0_u32.to_le_bytes()));
+    let (reason, detail) = refusal(&bytes);
+    assert_eq!(reason, Reason::VeritySuperblock);
+    assert!(detail.contains("type"), "{detail}");
+}
+
+#[test]
+fn a_tree_without_a_superblock_is_refused() {
+    let bytes = edited(layout().verity, |partition| partition[..512].fill(0));
+    let (reason, detail) = refusal(&bytes);
+    assert_eq!(reason, Reason::VeritySuperblock);
+    assert!(detail.contains("magic") || detail.contains("signature"), "{detail}");
+}
+
+#[test]
 fn a_fingerprint_of_another_certificate_is_refused() {
     let (described, signer) = describe_bytes(SIGNED).unwrap_or_else(|failure| panic!("{failure:?}"));
     let claimed = Hex(&signer.sha256).to_string();

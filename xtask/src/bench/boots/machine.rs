@@ -14,7 +14,7 @@ use crate::qemu::{Answer, Boot, Exit, Meter, Outcome, Parts, Reads, SERIAL};
 
 /// Each way is booted so often, and the fastest counts. All do the same work. But QEMU's clock jumps to the kernel's next
 /// timer, milliseconds away, where the host is late with a read and the guest has nothing else to do: that only ever adds.
-const BOOTS: usize = 3;
+const BOOTS: usize = 5;
 /// For every boot: nothing of the kernel's chatter on the serial line, whose every character costs instructions.
 pub const QUIET: &str = "quiet";
 /// Most that a boot may take on the host's clock.
