@@ -75,6 +75,14 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
+impl<'a> Words<'a> {
+    /// A character before the next word that is white space to the kernel and none to systemd.
+    fn disputed_space(&self) -> Option<&'a str> {
+        let between = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        if between.starts_with(is_space) { between.get(..1) } else { None }
+    }
+}
+
 /// Whether two keys are one to the kernel: `-` and `_` are the same character.
 #[must_use]
 pub fn same_key(a: &str, b: &str) -> bool {
@@ -92,9 +100,8 @@ pub fn same_key(a: &str, b: &str) -> bool {
 pub fn first_not_allowed<'a>(config: &Config, command_line: &'a str) -> Option<&'a str> {
     let mut words = words(command_line);
     loop {
-        let between = words.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        if between.starts_with(is_space) {
-            return between.get(..1);
+        if let Some(space) = words.disputed_space() {
+            return Some(space);
         }
         let word = words.next()?;
         let ambiguous = word.raw.bytes().any(|byte| matches!(byte, b'\'' | b'\\') || !byte.is_ascii());
@@ -108,7 +115,7 @@ pub fn first_not_allowed<'a>(config: &Config, command_line: &'a str) -> Option<&
             return Some(word.raw);
         }
         if for_init {
-            return None;
+            return words.disputed_space();
         }
     }
 }

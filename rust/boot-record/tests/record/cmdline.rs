@@ -99,7 +99,7 @@ fn characters_that_readers_disagree_about_pass_in_no_word() {
     }
 }
 
-/// Found by fuzzing. The kernel ends a word at a vertical tab or form feed; systemd takes it for a letter, so that the two
+/// Found by fuzzing, twice. The kernel ends a word at a vertical tab or form feed; systemd takes it for a letter, so that the two
 /// saw different words in a line whose every word was allowed.
 #[test]
 fn white_space_that_only_the_kernel_knows_does_not_pass() {
@@ -110,6 +110,8 @@ fn white_space_that_only_the_kernel_knows_does_not_pass() {
         ("\u{b}quiet", Some("\u{b}")),
         ("quiet\u{c}\n", Some("\u{c}")),
         ("console=\"a\u{b}b\" quiet", None),
+        // To systemd a word of its own, and no end of its options.
+        ("quiet --\u{c}a b", Some("\u{c}")),
         ("quiet -- a\u{b}b", None),
         ("quiet\tconsole\r\n", None),
     ] {
