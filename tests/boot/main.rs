@@ -14,6 +14,7 @@ mod devices;
 mod modules;
 mod refusals;
 mod repart;
+mod signatures;
 mod storage;
 mod support;
 mod systems;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     // The long ones first: the short ones fill what is left of the other core.
     tests.extend(systems::tests());
     tests.extend(bootlog::tests());
+    tests.extend(signatures::tests());
     tests.extend(devices::tests());
     tests.extend(storage::tests());
     tests.extend(allowed::tests());

@@ -22,6 +22,9 @@ pub fn tests() -> Vec<Test> {
             partition(bench, folder, Tamper::OtherKeySameName)
         }),
         test("flipped_bit_in_signature_is_refused", |bench, folder| esp(bench, folder, Tamper::SignatureBit)),
+        test("flipped_bit_in_signature_with_certificate_is_refused", |bench, folder| {
+            partition(bench, folder, Tamper::EmbeddedSignatureBit)
+        }),
         test("flipped_bit_in_json_root_hash_is_refused", |bench, folder| {
             partition(bench, folder, Tamper::JsonRootHashBit)
         }),

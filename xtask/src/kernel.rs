@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel of the boot tests: Debian's source of Linux 6.12, nothing but the layer's own fragments, one certificate.
+//! The kernel of the boot tests: Debian's source of Linux 6.12, nothing but the layer's own fragments, one certificate. And a
+//! second one, for the tests of signatures alone: it knows more algorithms and certificates.
 //!
 //! `allnoconfig` and the fragments are merged by the kernel's own merge_config.sh, as Yocto does. Every option that a
 //! fragment asks for must be in the result, or the build stops with the option's name.
@@ -9,6 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::cache::{Cache, Key};
 use crate::plan::Cost;
@@ -17,9 +20,18 @@ use crate::repository;
 use crate::tools::{KERNEL_SOURCE, Tools};
 
 const KIND: &str = "kernel";
+/// The second kernel. It is built in the first one's tree: what both have in common is compiled once.
+const KIND_FOR_SIGNATURES: &str = "kernel-signatures";
+/// What it has besides the layer's fragments.
+const FRAGMENT_FOR_SIGNATURES: &str = "tests/boot/kernel/signatures.cfg";
+/// The certificates that it trusts, in DER.
+const CORPUS: &str = "rust/signature-check/tests/corpus";
+/// Certificates of the corpus that nobody trusts begin so.
+const UNTRUSTED: &str = "stranger";
 /// Raise it when the code below makes another kernel of the same inputs.
 const RECIPE: u32 = 1;
 const COST: Cost = Cost { what: "kernel", disk_mib: 1190, download_mib: 0, seconds: 420 };
+const COST_FOR_SIGNATURES: Cost = Cost { what: "second kernel", disk_mib: 15, download_mib: 0, seconds: 25 };
 /// Lines that a whole build prints, for the progress line.
 const BUILD_LINES: u64 = 1590;
 /// Where the certificate lies in the build tree.
@@ -60,24 +72,69 @@ pub fn cost(cache: &Cache, tools: Option<&Tools>, certificate: Option<&Path>) ->
     found().is_none().then_some(COST)
 }
 
+/// What the kernel of the signature tests costs the first time.
+pub fn cost_for_signatures(cache: &Cache) -> Option<Cost> {
+    (!cache.has_any(KIND_FOR_SIGNATURES)).then_some(COST_FOR_SIGNATURES)
+}
+
 /// The kernel that trusts `certificate_pem`, out of the cache or built.
 ///
 /// # Errors
 /// A fragment is contradicted or its option lost, or the build fails; the error ends with the log's last lines.
 pub fn ensure(cache: &Cache, tools: &Tools, certificate_pem: &Path) -> Result<Kernel> {
     let fragments = fragments()?;
-    let requested = requested(&fragments)?;
     let key = key(tools, &fragments, certificate_pem)?;
+    let certificates =
+        fs::read(certificate_pem).with_context(|| format!("cannot read {}", certificate_pem.display()))?;
     let folder = cache.entry(KIND, &key, |folder| {
-        build(cache, tools, &fragments, &requested, certificate_pem, folder).context("cannot build the kernel")
+        build(cache, tools, &fragments, &certificates, folder).context("cannot build the kernel")
     })?;
-    let release = fs::read_to_string(folder.join("release")).context("cannot read the kernel's release")?;
-    Ok(Kernel {
-        image: folder.join("Image"),
-        config: folder.join("config"),
-        symbols: folder.join("System.map"),
-        release: release.trim().to_owned(),
-    })
+    Kernel::in_folder(&folder)
+}
+
+/// The kernel that judges signatures: the same fragments and one of its own, trusting the corpus and `certificates_pem`.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_signatures(cache: &Cache, tools: &Tools, certificates_pem: &[PathBuf]) -> Result<Kernel> {
+    let mut fragments = fragments()?;
+    fragments.push(Fragment::read(repository::root().join(FRAGMENT_FOR_SIGNATURES))?);
+    let mut certificates = String::new();
+    for path in certificates_pem {
+        certificates += &fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    for der in trusted_of_the_corpus()? {
+        certificates += &pem(&der);
+    }
+    let key = inputs(tools, &fragments)?.bytes("certificates", certificates.as_bytes());
+    let folder = cache.entry(KIND_FOR_SIGNATURES, &key, |folder| {
+        // Whoever builds the other kernel is in the same tree.
+        let _lock = cache.lock(KIND)?;
+        build(cache, tools, &fragments, certificates.as_bytes(), folder).context("cannot build the second kernel")
+    })?;
+    Kernel::in_folder(&folder)
+}
+
+fn trusted_of_the_corpus() -> Result<Vec<Vec<u8>>> {
+    let folder = repository::root().join(CORPUS);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".crt") && !name.starts_with(UNTRUSTED) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    paths.iter().map(read).collect()
+}
+
+/// The textual form of a certificate (RFC 7468), as the kernel's build reads it.
+fn pem(der: &[u8]) -> String {
+    let base64 = BASE64.encode(der);
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// A `.cfg` file of the layer.
@@ -86,7 +143,24 @@ struct Fragment {
     text: String,
 }
 
+impl Kernel {
+    fn in_folder(folder: &Path) -> Result<Self> {
+        let release = fs::read_to_string(folder.join("release")).context("cannot read the kernel's release")?;
+        Ok(Self {
+            image: folder.join("Image"),
+            config: folder.join("config"),
+            symbols: folder.join("System.map"),
+            release: release.trim().to_owned(),
+        })
+    }
+}
+
 impl Fragment {
+    fn read(path: PathBuf) -> Result<Self> {
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { path, text })
+    }
+
     fn name(&self) -> std::borrow::Cow<'_, str> {
         self.path.file_name().unwrap_or_default().to_string_lossy()
     }
@@ -98,8 +172,7 @@ fn fragments() -> Result<Vec<Fragment>> {
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "cfg") {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            fragments.push(Fragment { path, text });
+            fragments.push(Fragment::read(path)?);
         }
     }
     fragments.sort_by(|a, b| a.path.cmp(&b.path));
@@ -107,11 +180,16 @@ fn fragments() -> Result<Vec<Fragment>> {
 }
 
 fn key(tools: &Tools, fragments: &[Fragment], certificate: &Path) -> Result<Key> {
+    inputs(tools, fragments)?.file("certificate", certificate)
+}
+
+/// A key of everything but certificates.
+fn inputs(tools: &Tools, fragments: &[Fragment]) -> Result<Key> {
     let mut key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
     for fragment in fragments {
         key = key.bytes(&fragment.name(), fragment.text.as_bytes());
     }
-    key.file("certificate", certificate)
+    Ok(key)
 }
 
 /// Every option that the fragments ask for, with its line.
@@ -156,18 +234,12 @@ fn lost<'a>(requested: &'a BTreeMap<String, String>, config: &str) -> Vec<&'a st
         .collect()
 }
 
-fn build(
-    cache: &Cache,
-    tools: &Tools,
-    fragments: &[Fragment],
-    requested: &BTreeMap<String, String>,
-    certificate: &Path,
-    result: &Path,
-) -> Result<()> {
+fn build(cache: &Cache, tools: &Tools, fragments: &[Fragment], certificates: &[u8], result: &Path) -> Result<()> {
+    let requested = requested(fragments)?;
     let log = cache.log(KIND)?;
     fs::write(&log, "")?;
     let tree = source_tree(cache, tools, &log)?;
-    fs::copy(certificate, tree.join(CERTIFICATE)).context("cannot copy the certificate")?;
+    fs::write(tree.join(CERTIFICATE), certificates).context("cannot write the certificates")?;
     let trust = tree.join("certs/initoverlayfs.cfg");
     fs::write(&trust, format!("CONFIG_SYSTEM_TRUSTED_KEYS=\"{CERTIFICATE}\"\n"))?;
 
@@ -178,7 +250,7 @@ fn build(
     progress::run("kernel: configuration", 0, &log, &mut merge)?;
 
     let config = fs::read_to_string(tree.join(".config")).context("merge_config.sh wrote no .config")?;
-    let lost = lost(requested, &config);
+    let lost = lost(&requested, &config);
     if !lost.is_empty() {
         bail!("the kernel's configuration did not accept: {} (is a dependency missing?)", lost.join(", "));
     }

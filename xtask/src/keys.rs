@@ -17,7 +17,12 @@ use crate::tools::Tools;
 /// Raise it to have new keys made everywhere (and the kernel built anew).
 const RECIPE: u32 = 1;
 /// RSA-2048: the signature that costs the boot least (docs/performance.md).
-const ALGORITHM: &str = "rsa:2048";
+const RSA: &[&str] = &["-newkey", "rsa:2048"];
+/// By the names of the keys.
+const ELLIPTIC: [(&str, &[&str]); 2] = [
+    ("p256", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]),
+    ("p384", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"]),
+];
 /// Certificates are pins: nobody consults the clock. openssl wants a number all the same.
 const DAYS: &str = "36500";
 /// The development key's name; others may not take it.
@@ -49,7 +54,7 @@ impl Keys {
 /// # Errors
 /// openssl fails, or the cache cannot be written.
 pub fn development(cache: &Cache, tools: &Tools) -> Result<Keys> {
-    ensure(cache, tools, DEVELOPMENT, None)
+    ensure(cache, tools, DEVELOPMENT, RSA, None)
 }
 
 /// The development key, if it has been made already.
@@ -63,10 +68,20 @@ pub fn existing_development(cache: &Cache) -> Option<Keys> {
 /// As [`development`], or the name is not one for this.
 pub fn named(cache: &Cache, tools: &Tools, name: &str) -> Result<Keys> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name == DEVELOPMENT || name == IMPOSTOR || name.is_empty() || !name.bytes().all(plain) {
+    let taken = [DEVELOPMENT, IMPOSTOR].contains(&name) || ELLIPTIC.iter().any(|(taken, _)| *taken == name);
+    if taken || name.is_empty() || !name.bytes().all(plain) {
         bail!("{name:?} is no name for a test key");
     }
-    ensure(cache, tools, name, None)
+    ensure(cache, tools, name, RSA, None)
+}
+
+/// A key on the curve `p256` or `p384`. The kernel of `make qemu` trusts none of them.
+///
+/// # Errors
+/// As [`development`], or there is no such curve.
+pub fn elliptic(cache: &Cache, tools: &Tools, curve: &str) -> Result<Keys> {
+    let (name, algorithm) = ELLIPTIC.iter().find(|(name, _)| *name == curve).context("no such curve")?;
+    ensure(cache, tools, name, algorithm, None)
 }
 
 const IMPOSTOR: &str = "impostor";
@@ -77,28 +92,28 @@ const IMPOSTOR: &str = "impostor";
 /// # Errors
 /// As [`development`].
 pub fn impostor(cache: &Cache, tools: &Tools) -> Result<Keys> {
-    ensure(cache, tools, IMPOSTOR, Some(&development(cache, tools)?))
+    ensure(cache, tools, IMPOSTOR, RSA, Some(&development(cache, tools)?))
 }
 
 fn kind(name: &str) -> String {
     format!("keys-{name}")
 }
 
-fn ensure(cache: &Cache, tools: &Tools, name: &str, double_of: Option<&Keys>) -> Result<Keys> {
+fn ensure(cache: &Cache, tools: &Tools, name: &str, algorithm: &[&str], double_of: Option<&Keys>) -> Result<Keys> {
     let mut key = Key::new(RECIPE);
     if let Some(original) = double_of {
         key = key.file("original", &original.certificate_der)?;
     }
-    let folder = cache.entry(&kind(name), &key, |folder| make(tools, folder, name, double_of))?;
+    let folder = cache.entry(&kind(name), &key, |folder| make(tools, folder, name, algorithm, double_of))?;
     Ok(Keys::in_folder(&folder))
 }
 
-fn make(tools: &Tools, folder: &Path, name: &str, double_of: Option<&Keys>) -> Result<()> {
+fn make(tools: &Tools, folder: &Path, name: &str, algorithm: &[&str], double_of: Option<&Keys>) -> Result<()> {
     // Before the key is written into it.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     let keys = Keys::in_folder(folder);
     let mut request = tools.command_in(folder, "openssl", &[])?;
-    request.args(["req", "-x509", "-newkey", ALGORITHM, "-nodes", "-sha256", "-days", DAYS]);
+    request.args(["req", "-x509", "-nodes", "-sha256", "-days", DAYS]).args(algorithm);
     request.args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "keyUsage=critical,digitalSignature"]);
     request.arg("-keyout").arg(&keys.key_pem).arg("-out").arg(&keys.certificate_pem);
     let subject = match double_of {

@@ -132,6 +132,7 @@ fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     let mut missing = missing(&cache)?;
     missing.extend(layer::cost(&cache));
     missing.extend(fuzz::cost(&cache));
+    missing.extend(kernel::cost_for_signatures(&cache));
     missing.extend(userspace::test_cost(&cache));
     missing.extend(debian_kernel::cost(&cache));
     println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));
@@ -147,11 +148,15 @@ fn prepare() -> Result<ExitCode> {
     let tools = Tools::ensure(&cache)?;
     let keys = keys::development(&cache, &tools)?;
     let kernel = kernel::ensure(&cache, &tools, &keys.certificate_pem)?;
-    let init = target::build(&cache, &tools, &repository::root().join("rust"), "storage-init", &[])?;
+    let workspace = repository::root().join("rust");
+    let init = target::build(&cache, &tools, &workspace, "storage-init", &[])?;
+    let larger = target::build(&cache, &tools, &workspace, "storage-init", &["user-signature"])?;
     println!("certificate  {}", keys.certificate_pem.display());
     println!("kernel       {} (Linux {})", kernel.image.display(), kernel.release);
-    let bytes = init.metadata().with_context(|| format!("cannot find {}", init.display()))?.len();
-    println!("storage-init {} ({bytes} bytes)", init.display());
+    for program in [init, larger] {
+        let bytes = program.metadata().with_context(|| format!("cannot find {}", program.display()))?.len();
+        println!("storage-init {} ({bytes} bytes)", program.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

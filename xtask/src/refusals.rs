@@ -138,7 +138,7 @@ fn require_every_reason(rows: &BTreeSet<Row>) -> Result<()> {
 fn refuser(reason: Reason, device: &str, detail: &str, shown_by: &str) -> &'static str {
     let kernel = detail.ends_with(')') && detail.contains("(os error ");
     // `ddi verify` stands in for the kernel, which finds these two.
-    let stand_in = shown_by != "boot";
+    let stand_in = shown_by == "`ddi verify`";
     match reason {
         Reason::Corrupt => "kernel: dm-verity, on reading",
         Reason::SignatureRejected if kernel || stand_in => "kernel: dm-verity, at table load",

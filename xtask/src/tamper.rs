@@ -28,6 +28,8 @@ pub enum Tamper {
     OtherKeySameName,
     /// One bit of the signature is flipped
     SignatureBit,
+    /// As signature-bit, with the signer's certificate embedded in the signature
+    EmbeddedSignatureBit,
     /// One bit of the root hash in the signature JSON is flipped
     JsonRootHashBit,
     /// One bit of the hash tree's topmost block is flipped
@@ -57,6 +59,10 @@ pub enum Signer {
     Other,
     /// A key whose certificate claims issuer and serial number of the trusted one.
     Impostor,
+    /// A key on the curve P-256.
+    P256,
+    /// A key on the curve P-384.
+    P384,
 }
 
 impl Tamper {
@@ -93,6 +99,10 @@ impl Tamper {
             Self::OtherKeySameName => image::claim_fingerprint(path, &trusted.certificate_der),
             Self::Unsigned => image::remove_signature(tools, path),
             Self::SignatureBit => image::flip_signature_bit(path),
+            Self::EmbeddedSignatureBit => {
+                image::embed_certificate(tools, path, trusted)?;
+                image::flip_signature_bit(path)
+            }
             Self::JsonRootHashBit => image::flip_json_root_hash_bit(path),
             Self::Tree => image::flip_tree_bit(path),
             Self::DataBlocks => image::count_one_block_less(path),
@@ -121,7 +131,7 @@ impl Tamper {
         match self {
             Self::Unsigned => Some(Reason::Unsigned),
             Self::OtherKey => Some(Reason::SignerUnknown),
-            Self::OtherKeySameName | Self::SignatureBit => Some(Reason::SignatureRejected),
+            Self::OtherKeySameName | Self::SignatureBit | Self::EmbeddedSignatureBit => Some(Reason::SignatureRejected),
             Self::JsonRootHashBit => Some(Reason::RootHashMismatch),
             Self::Tree | Self::DataEarly => Some(Reason::Corrupt),
             Self::DataBlocks => Some(Reason::VeritySuperblock),

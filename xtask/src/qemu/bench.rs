@@ -36,6 +36,10 @@ pub struct Small<'a> {
     pub version: &'a str,
     /// What the probe does (tests/boot/probe/src/action.rs).
     pub actions: &'a [&'a str],
+    /// Further files in it: path, contents.
+    pub files: &'a [(String, Vec<u8>)],
+    /// Who signs it, unless tampering changes that.
+    pub signer: Signer,
     /// How it is spoilt.
     pub tamper: Option<Tamper>,
     /// True: `bootlog` is in it, and the log strings of the boot binary.
@@ -44,7 +48,7 @@ pub struct Small<'a> {
 
 impl Default for Small<'_> {
     fn default() -> Self {
-        Self { version: "1.0", actions: &[], tamper: None, bootlog: false }
+        Self { version: "1.0", actions: &[], files: &[], signer: Signer::Development, tamper: None, bootlog: false }
     }
 }
 
@@ -126,7 +130,7 @@ impl Bench {
     /// `ddi build` or the tampering fails.
     pub fn small_ddi(&self, folder: &Path, small: &Small<'_>) -> Result<Ddi> {
         let tree = self.tree(small)?;
-        let keys = self.parts.keys(&self.cache, small.tamper.map_or(Signer::Development, Tamper::signer))?;
+        let keys = self.parts.keys(&self.cache, small.tamper.map_or(small.signer, Tamper::signer))?;
         let output = folder.join(format!("{}.raw", name(small.version)));
         let ddi = self.parts.ddi.image(&self.parts.tools, &tree, &keys, &output)?;
         if let Some(tamper) = small.tamper {
@@ -172,6 +176,9 @@ impl Bench {
         let mut tree = self.tree.clone();
         identity.put_into(&mut tree);
         tree.file(userspace::ACTIONS_FILE, 0o644, small.actions.join("\n").into_bytes());
+        for (path, contents) in small.files {
+            tree.file(path, 0o644, contents.clone());
+        }
         if let Some(tamper) = small.tamper {
             tamper.apply_to_tree(&mut tree, &identity);
         }

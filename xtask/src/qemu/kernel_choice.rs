@@ -13,6 +13,9 @@ pub enum KernelChoice {
     BuiltIn,
     /// Debian's own: drivers and file systems are modules, and it does not have the certificate
     Modules,
+    /// As built-in, with every algorithm and certificate of the corpus of signatures: for their tests
+    #[value(skip)]
+    Signatures,
 }
 
 /// What every boot needs: dm-verity and its hash, the DDI's file system, the ESP's with its code page and character set
@@ -25,7 +28,7 @@ impl KernelChoice {
     #[must_use]
     pub fn signature(self) -> SignaturePath {
         match self {
-            Self::BuiltIn => SignaturePath::Kernel,
+            Self::BuiltIn | Self::Signatures => SignaturePath::Kernel,
             Self::Modules => SignaturePath::UserSpace,
         }
     }
@@ -35,7 +38,7 @@ impl KernelChoice {
     #[must_use]
     pub fn config_lines(self, storage: Storage) -> String {
         match self {
-            Self::BuiltIn => String::new(),
+            Self::BuiltIn | Self::Signatures => String::new(),
             Self::Modules => format!("modules = {ALWAYS}\nmodules = {}\n", drivers(storage)),
         }
     }
@@ -44,7 +47,7 @@ impl KernelChoice {
     #[must_use]
     pub fn config_lines_of_root(self) -> &'static str {
         match self {
-            Self::BuiltIn => "",
+            Self::BuiltIn | Self::Signatures => "",
             Self::Modules => "modules = ext4",
         }
     }

@@ -22,7 +22,7 @@ use crate::tools::Tools;
 /// The image that boots are configured for.
 pub const IMAGE_ID: &str = "initoverlayfs";
 /// Name of the trusted certificate in the mini-initramfs.
-const CERTIFICATE: &str = "development.der";
+const CERTIFICATE: &str = "signer.der";
 
 /// Package and program of the boot binary.
 const BOOT_BINARY: &str = "storage-init";
@@ -84,14 +84,24 @@ impl Parts {
             Signer::Development => Ok(self.development.clone()),
             Signer::Other => keys::named(cache, &self.tools, "other"),
             Signer::Impostor => keys::impostor(cache, &self.tools),
+            Signer::P256 => keys::elliptic(cache, &self.tools, "p256"),
+            Signer::P384 => keys::elliptic(cache, &self.tools, "p384"),
         }
     }
 
+    /// The kernel that judges signatures. It trusts the corpus, and the keys of every kind that may sign.
+    fn kernel_for_signatures(&self, cache: &Cache) -> Result<Kernel> {
+        let mut trusted = Vec::new();
+        for signer in [Signer::Development, Signer::P256, Signer::P384] {
+            trusted.push(self.keys(cache, signer)?.certificate_pem);
+        }
+        kernel::ensure_for_signatures(cache, &self.tools, &trusted)
+    }
+
     /// The boot binary for who checks signatures.
-    fn init(&self, cache: &Cache, signature: SignaturePath) -> Result<&Path> {
-        match signature {
-            SignaturePath::Kernel => Ok(&self.storage_init),
-            SignaturePath::UserSpace => self
+    fn init(&self, cache: &Cache, config: &Config) -> Result<&Path> {
+        match config.signature {
+            SignaturePath::UserSpace if !config.without_user_signature => self
                 .with_user_signature
                 .get_or_init(|| {
                     let workspace = repository::root().join("rust");
@@ -100,6 +110,7 @@ impl Parts {
                 })
                 .as_deref()
                 .map_err(|error| anyhow!("{error}")),
+            SignaturePath::Kernel | SignaturePath::UserSpace => Ok(&self.storage_init),
         }
     }
 
@@ -110,15 +121,17 @@ impl Parts {
     pub fn write_initramfs(&self, cache: &Cache, config: &Config, path: &Path) -> Result<PathBuf> {
         let (image, modules) = match config.kernel {
             KernelChoice::BuiltIn => (self.kernel.image.clone(), None),
+            KernelChoice::Signatures => (self.kernel_for_signatures(cache)?.image, None),
             KernelChoice::Modules => {
                 let kernel = debian_kernel::ensure(cache, &self.tools)?;
                 (kernel.image, Some(config.modules_folder.clone().unwrap_or(kernel.modules)))
             }
         };
+        let certificate = self.keys(cache, config.certificate)?.certificate_der;
         let initramfs = Initramfs {
-            init: self.init(cache, config.signature)?,
+            init: self.init(cache, config)?,
             config: &config.text(),
-            certificates: &[(CERTIFICATE, &self.development.certificate_der)],
+            certificates: &[(CERTIFICATE, &certificate)],
             modules: modules.as_deref(),
         };
         self.mini_initramfs.write(&initramfs, path)?;
@@ -137,6 +150,10 @@ pub struct Config {
     pub storage: Storage,
     /// Who checks signatures.
     pub signature: SignaturePath,
+    /// storage-init is the one that cannot check them, whatever the line before says.
+    pub without_user_signature: bool,
+    /// Whose certificate is configured.
+    pub certificate: Signer,
     /// Which kernel is booted.
     pub kernel: KernelChoice,
     /// Another folder of modules than the kernel's own.
@@ -158,6 +175,8 @@ impl Default for Config {
             overlay: false,
             storage: Storage::default(),
             signature: SignaturePath::Kernel,
+            without_user_signature: false,
+            certificate: Signer::Development,
             kernel: KernelChoice::default(),
             modules_folder: None,
             device: None,

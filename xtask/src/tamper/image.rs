@@ -16,6 +16,7 @@ use boot_formats::verity;
 use sha2::{Digest, Sha256};
 
 use crate::disk::feed;
+use crate::keys::Keys;
 use crate::tools::Tools;
 use crate::userspace::late_contents;
 
@@ -44,7 +45,37 @@ pub fn remove_signature(tools: &Tools, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Flips the lowest bit of the signature's last byte: in the PKCS#7 of a bare signature, that is the end of the DER.
+/// Replaces the signature by one that holds the signer's certificate, as systemd-repart makes them; openssl makes this one.
+pub fn embed_certificate(tools: &Tools, path: &Path, keys: &Keys) -> Result<()> {
+    let file = open(path)?;
+    let range = layout(&file)?.signature;
+    let bytes = read(&file, range)?;
+    let json = std::str::from_utf8(bytes.split(|&byte| byte == 0).next().unwrap_or_default())?;
+    let root_hash = member(json, "rootHash")?;
+    let signed = path.with_extension("root-hash");
+    std::fs::write(&signed, root_hash).with_context(|| format!("cannot write {}", signed.display()))?;
+    let mut openssl = tools.command("openssl", &[&signed, &keys.certificate_pem, &keys.key_pem])?;
+    openssl.args(["smime", "-sign", "-binary", "-noattr", "-outform", "der", "-in"]).arg(&signed);
+    openssl.arg("-signer").arg(&keys.certificate_pem).arg("-inkey").arg(&keys.key_pem);
+    let output = openssl.output().context("cannot run openssl")?;
+    ensure!(output.status.success(), "openssl smime: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let fingerprint = fingerprint(&keys.certificate_der)?;
+    let signature = BASE64.encode(output.stdout);
+    let mut json =
+        format!(r#"{{"rootHash":"{root_hash}","certificateFingerprint":"{fingerprint}","signature":"{signature}"}}"#)
+            .into_bytes();
+    ensure!(json.len() <= bytes.len(), "the signature does not fit into its partition");
+    json.resize(bytes.len(), 0);
+    Ok(file.write_all_at(&json, range.offset)?)
+}
+
+/// SHA-256 of a certificate.
+fn fingerprint(certificate_der: &Path) -> Result<String> {
+    let der = std::fs::read(certificate_der).with_context(|| format!("cannot read {}", certificate_der.display()))?;
+    Ok(Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Flips the lowest bit of the signature's last byte: in a PKCS#7 without attributes, that is the end of the DER.
 pub fn flip_signature_bit(path: &Path) -> Result<()> {
     edit_json(path, |json| {
         let value = member(json, "signature")?;
@@ -66,8 +97,7 @@ pub fn flip_json_root_hash_bit(path: &Path) -> Result<()> {
 
 /// Has the JSON name another certificate as the signer's.
 pub fn claim_fingerprint(path: &Path, certificate_der: &Path) -> Result<()> {
-    let der = std::fs::read(certificate_der).with_context(|| format!("cannot read {}", certificate_der.display()))?;
-    let claimed = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let claimed = fingerprint(certificate_der)?;
     edit_json(path, |json| Ok(json.replace(member(json, "certificateFingerprint")?, &claimed)))
 }
 

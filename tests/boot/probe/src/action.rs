@@ -14,9 +14,11 @@
 //! * `mount TYPE DIRECTORY`: a file system of the kernel's own, on a directory that is there; `ok`, or `error: ERRNO`.
 //! * `run PROGRAM ARGUMENT...`: its standard output and error, then `exit status NUMBER`; or `error: ERRNO`.
 //! * `drop-caches`: writes everything out, so that later reads go to the disk again.
+//! * `judge-signatures DEVICE ROOT-HASH`: what the kernel says of each file in `/probe/signatures`, see [`signatures`].
 //! * `hang`: sleeps for ever, in the middle of the report.
 //!
-//! All but `read` are answered `ok`, and all with `error: ERRNO` (a number, as the kernel said it) where they fail.
+//! All but `read`, `run` and `judge-signatures` are answered `ok`, and all with `error: ERRNO` (a number, as the kernel said it)
+//! where they fail.
 //! A line that is none of these is answered `unknown action`.
 
 use std::fs::{self, File};
@@ -27,6 +29,8 @@ use std::process::Command;
 
 use rustix::mm::MlockAllFlags;
 use rustix::mount::MountFlags;
+
+use crate::signatures;
 
 /// Unit in which files lie in an image, in bytes: no smaller file is looked for.
 const BLOCK: usize = 4096;
@@ -48,6 +52,7 @@ pub fn carry_out(line: &str) -> Vec<u8> {
         ["mount-vfat", device, directory] => mount_vfat(device, directory).map(ok),
         ["mount", kind, directory] => mount(kind, directory).map(ok),
         ["run", program, arguments @ ..] => run(program, arguments),
+        ["judge-signatures", device, root_hash] => signatures::judge(device, root_hash),
         ["hang"] => loop {
             std::thread::park();
         },

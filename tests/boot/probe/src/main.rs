@@ -9,6 +9,7 @@
 
 mod action;
 mod port;
+mod signatures;
 
 use std::fs;
 use std::io;
