@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 SUMMARY = "PID 1 of the mini-initramfs: mounts a signed DDI and executes its init"
 DESCRIPTION = "A static Rust binary that finds a UAPI discoverable disk image on the ESP or in a partition, has the \
-kernel check its signature, mounts it by dm-verity and hands over to its init."
+kernel check its signature (or checks it itself), mounts it by dm-verity and hands over to its init."
 SECTION = "base"
 LICENSE = "MIT OR Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE-MIT;md5=a53353d5a740152cce4b59c6494c1394 \
@@ -28,7 +28,11 @@ S = "${UNPACKDIR}"
 
 inherit cargo
 
-CARGO_BUILD_FLAGS += "--package storage-init"
+# user-signature: `signature = user-space`, for kernels that cannot check signatures themselves (docs/boot-flow.md).
+PACKAGECONFIG ??= ""
+PACKAGECONFIG[user-signature] = ",,"
+CARGO_BUILD_FLAGS += "--package storage-init \
+                      ${@bb.utils.contains('PACKAGECONFIG', 'user-signature', '--features user-signature', '', d)}"
 
 # oe-core's target specification knows static linking for musl only; elsewhere rustc would ignore the request and make
 # a dynamic program, which cannot run where there is no loader.
