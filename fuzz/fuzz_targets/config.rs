@@ -2,7 +2,7 @@
 //! The configuration: every value is in its range, and what was read, written again, is read as the same.
 #![no_main]
 
-use boot_record::config::{self, CmdlineOther, Config, MAX_FILE, Measure, OnFailure};
+use boot_record::config::{self, CmdlineOther, Config, EspFreeCount, MAX_FILE, Measure, OnFailure};
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Write;
 use std::time::Duration;
@@ -34,6 +34,7 @@ fn written(config: &Config) -> String {
     let Config {
         image_id,
         sources,
+        esp_free_count,
         devices,
         modules,
         device_deadline,
@@ -61,6 +62,11 @@ fn written(config: &Config) -> String {
         CmdlineOther::Ignore => "ignore",
     };
     let _ = writeln!(text, "cmdline-other = {other}");
+    let free = match esp_free_count {
+        EspFreeCount::Count => "count",
+        EspFreeCount::Trust => "trust",
+    };
+    let _ = writeln!(text, "esp-free-count = {free}");
     for (key, values) in [
         ("device", devices.iter().map(|value| value.as_str()).collect::<Vec<_>>()),
         ("modules", modules.iter().map(|value| value.as_str()).collect()),

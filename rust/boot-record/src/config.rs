@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `image-id` | name of the image to boot, its `IMAGE_ID` | refused |
 //! | `sources` | `esp-file`, `partition`: where images are looked for, the first first | refused |
+//! | `esp-free-count` | `count`, `trust`: whether the ESP's own number of free clusters is believed, see docs/formats.md | `count` |
 //! | `device` | pattern for the DEVPATH of disks that are looked at; `*` is any text; repeatable | refused |
 //! | `modules` | kernel modules that the boot needs, by name or alias, unless they are built in; repeatable | none |
 //! | `device-deadline` | how long to wait for a disk, `1500ms` or `5s`, from 100ms to 300s | `5s` |
@@ -72,6 +73,15 @@ impl fmt::Display for Source {
     }
 }
 
+/// What is done about the number of free clusters of an ESP, which the kernel wants when a loop device is set up on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EspFreeCount {
+    /// The kernel counts them, in the whole allocation table.
+    Count,
+    /// The number in FSInfo is taken, if the volume was unmounted cleanly.
+    Trust,
+}
+
 /// Who checks the signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,6 +131,8 @@ pub struct Config {
     pub image_id: String<MAX_NAME>,
     /// Where images are looked for, at least one, none twice.
     pub sources: Vec<Source, 2>,
+    /// What is done about the number of free clusters of an ESP.
+    pub esp_free_count: EspFreeCount,
     /// Patterns of disks that are looked at, at least one; see [`allows_device`](Self::allows_device).
     pub devices: Vec<String<MAX_PATH>, MAX_DEVICES>,
     /// Kernel modules that the boot needs, none twice: names or aliases. Where there are any, the list beside the

@@ -201,6 +201,7 @@ impl Config {
              device-deadline = {}\n\
              signature = {}\n\
              certificate = {CERTIFICATE}\n\
+             esp-free-count = trust\n\
              overlay = {overlay}\n\
              cmdline-allow = console panic {}\n\
              measure = none\n\

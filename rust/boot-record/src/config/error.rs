@@ -10,6 +10,7 @@ use core::fmt;
 pub enum Key {
     ImageId,
     Sources,
+    EspFreeCount,
     Device,
     Modules,
     DeviceDeadline,
@@ -27,9 +28,10 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ImageId,
         Self::Sources,
+        Self::EspFreeCount,
         Self::Device,
         Self::Modules,
         Self::DeviceDeadline,
@@ -51,6 +53,7 @@ impl Key {
         match self {
             Self::ImageId => "image-id",
             Self::Sources => "sources",
+            Self::EspFreeCount => "esp-free-count",
             Self::Device => "device",
             Self::Modules => "modules",
             Self::DeviceDeadline => "device-deadline",
@@ -79,6 +82,7 @@ impl Key {
         match self {
             Self::ImageId => "1 to 64 letters, digits, '.', '_', '-', no '.' first",
             Self::Sources => "esp-file, partition or both",
+            Self::EspFreeCount => "count or trust",
             Self::Device => "a path below /sys of at most 128 bytes, with * as its only wildcard",
             Self::Modules => "names of kernel modules, at most 55 letters, digits, '_' and '-' each",
             Self::DeviceDeadline => "100ms to 300s, in ms or s",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the file's bytes to a [`Config`].
 
-use super::{CmdlineOther, Config, Error, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source};
+use super::{CmdlineOther, Config, Error, EspFreeCount, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source};
 use crate::modules::ModuleName;
 use crate::stage::Stage;
 use boot_formats::file_name;
@@ -55,6 +55,7 @@ fn unknown_key(line: u32, found: &str) -> Error {
 #[derive(Default)]
 struct Draft {
     image_id: Option<String<{ super::MAX_NAME }>>,
+    esp_free_count: Option<EspFreeCount>,
     sources: Option<Vec<Source, 2>>,
     devices: Vec<String<{ super::MAX_PATH }>, { super::MAX_DEVICES }>,
     modules: Vec<ModuleName, { super::MAX_CONFIG_MODULES }>,
@@ -83,6 +84,11 @@ impl Draft {
                 let sources = at.sources(value)?;
                 at.once(&mut self.sources, Some(sources))
             }
+            Key::EspFreeCount => at.choice(
+                &mut self.esp_free_count,
+                value,
+                &[("count", EspFreeCount::Count), ("trust", EspFreeCount::Trust)],
+            ),
             Key::Device => at.push(&mut self.devices, Some(value).filter(|value| is_pattern(value)).and_then(text)),
             Key::Modules => {
                 if value.is_empty() {
@@ -147,6 +153,7 @@ impl Draft {
         Ok(Config {
             image_id: self.image_id.ok_or(Error::MissingKey(Key::ImageId))?,
             sources: self.sources.ok_or(Error::MissingKey(Key::Sources))?,
+            esp_free_count: self.esp_free_count.unwrap_or(EspFreeCount::Count),
             devices: self.devices,
             modules: self.modules,
             device_deadline,

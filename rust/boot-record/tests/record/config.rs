@@ -2,8 +2,8 @@
 //! Configurations: the smallest, one with every key, and each thing that can be wrong.
 
 use boot_record::config::{
-    CmdlineOther, Config, Error, Key, MAX_CERTIFICATES, MAX_CMDLINE_WORDS, MAX_CONFIG_MODULES, MAX_DEVICES, MAX_FILE,
-    Measure, OnFailure, SignaturePath, Source, parse,
+    CmdlineOther, Config, Error, EspFreeCount, Key, MAX_CERTIFICATES, MAX_CMDLINE_WORDS, MAX_CONFIG_MODULES,
+    MAX_DEVICES, MAX_FILE, Measure, OnFailure, SignaturePath, Source, parse,
 };
 use boot_record::stage::Stage;
 use std::time::Duration;
@@ -54,6 +54,7 @@ fn the_smallest_configuration_has_safe_defaults() {
         image_id: "initoverlayfs".try_into().unwrap(),
         sources: [Source::EspFile].into_iter().collect(),
         devices: ["/devices/*/block/vd*".try_into().unwrap()].into_iter().collect(),
+        esp_free_count: EspFreeCount::Count,
         modules: heapless::Vec::new(),
         device_deadline: Duration::from_secs(5),
         watchdog: None,
@@ -200,6 +201,7 @@ fn values_a_key_does_not_take() {
         (Key::DeviceDeadline, vec!["", "5", "5 s", "5m", "99ms", "0s", "301s", "300001ms", "-1s", "1.5s", "+5s", "s"]),
         (Key::DeviceDeadline, vec!["18446744073709551616s", "18446744073709551615s"]),
         (Key::Watchdog, vec!["", "0s", "601s", "6000ms", "60", "18446744073709551616s"]),
+        (Key::EspFreeCount, vec!["", "yes", "Trust"]),
         (Key::Overlay, vec!["", "yes", "true", "1", "On"]),
         (Key::Init, vec!["", "sbin/init", "/", "/sbin/", "/sbin/../init", "//init", "/sbin/./init", "/my init", "/ä"]),
         (Key::Certificate, vec!["", "a/b", "/etc/a", ".", "..", ".der", "my key", "ä"]),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Properties of what is configured: facts, written in any of the ways that are allowed, come back as they were.
 
-use boot_record::config::{self, CmdlineOther, Config, Measure, OnFailure, SignaturePath, Source};
+use boot_record::config::{self, CmdlineOther, Config, EspFreeCount, Measure, OnFailure, SignaturePath, Source};
 use boot_record::modules::{self, MAX_MODULES, ModuleName};
 use boot_record::stage::Stage;
 use proptest::collection::{btree_set, vec};
@@ -37,14 +37,15 @@ fn configurations() -> impl Strategy<Value = Config> {
         ],
         100_u64..=300_000,
         option::of(301_u64..=600),
-        any::<(bool, bool, bool)>(),
+        any::<(bool, bool, bool, bool)>(),
         option::of(prop::sample::select(&[Stage::Discover, Stage::Select, Stage::Verify, Stage::Activate][..])),
     );
     (names, others).prop_map(|((image_id, devices, modules, certificates, init, allow), others)| {
-        let (sources, deadline, watchdog, (overlay, ignore, user_space), dangerously_panic_at) = others;
+        let (sources, deadline, watchdog, (overlay, ignore, user_space, trust), dangerously_panic_at) = others;
         Config {
             image_id: image_id.as_str().try_into().unwrap(),
             sources: sources.into_iter().collect(),
+            esp_free_count: if trust { EspFreeCount::Trust } else { EspFreeCount::Count },
             devices: texts(devices),
             modules: modules.iter().map(|name| ModuleName::new(name).unwrap()).collect(),
             device_deadline: Duration::from_millis(deadline),
@@ -68,6 +69,7 @@ fn written(config: &Config) -> Vec<String> {
     [
         lines("image-id", [&config.image_id]),
         lines("sources", [sources.join(" \t")]),
+        lines("esp-free-count", [if config.esp_free_count == EspFreeCount::Trust { "trust" } else { "count" }]),
         lines("device", &config.devices),
         lines("modules", &config.modules),
         lines("device-deadline", [format!("{}ms", config.device_deadline.as_millis())]),

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use boot_formats::file_name;
-use boot_record::config::Config;
+use boot_record::config::{Config, EspFreeCount};
 use boot_record::reason::Reason;
 use kernel_edge::block::ReadOnly;
 use kernel_edge::mounts::{Access, Mount};
@@ -37,7 +37,7 @@ pub fn search(
 ) -> Result<(), Failure> {
     // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
     let mut options = heapless::Vec::<_, 2>::from_array([("umask", "0077")]);
-    if keeps_count(&node.path) {
+    if config.esp_free_count == EspFreeCount::Trust && keeps_count(&node.path) {
         let _ = options.push(("usefree", ""));
     }
     let esp = Mount::new("vfat", &node.path, &options, Access::ReadOnlyData).map_err(|error| {
@@ -87,8 +87,9 @@ pub fn search(
 /// the whole allocation table to count them, as it otherwise does when a loop device is set up over a file (it asks the
 /// file system for its block size by statfs(2)): half a megabyte on an ESP of 512 MiB.
 ///
-/// FAT32 alone has that number (FSInfo). What the option costs a volume whose count is wrong all the same: the system that
-/// shares this mount is told of more or less free space than there is.
+/// FAT32 alone has that number (FSInfo). Only where the configuration says so: a number that is too low all the same, from
+/// a writer that keeps neither it nor the mark of a clean volume, has the kernel refuse to write (ENOSPC) to the system that
+/// shares this superblock. In a transition to another root none does: it is gone by then.
 ///
 /// See the FAT specification (fatgen103), "FAT32 File System Boot Sector Structure", and fs/fat/inode.c, `fat_read_bpb`.
 fn keeps_count(node: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::qemu::Parts;
 
 /// Most that a boot from a file on the ESP, with a writable layer, may take until init is executed, in terms of dm-init.
-const RATIO: f64 = 1.28;
+const RATIO: f64 = 1.25;
 /// Most bytes of the boot binary.
 const BINARY: u64 = 400 * 1024;
 /// Most bytes of the mini-initramfs beyond the binary: configuration, certificate, headers.
