@@ -137,11 +137,12 @@ fn require_every_reason(rows: &BTreeSet<Row>) -> Result<()> {
 /// Who says no. Words that end in an errno are the kernel's verdict, the others storage-init's own.
 fn refuser(reason: Reason, device: &str, detail: &str, shown_by: &str) -> &'static str {
     let kernel = detail.ends_with(')') && detail.contains("(os error ");
-    // `ddi verify` stands in for the kernel, which finds these two.
+    // On a device these two are the kernel's to find.
     let stand_in = shown_by == "`ddi verify`";
     match reason {
+        Reason::Corrupt | Reason::SignatureRejected if stand_in => "`ddi verify`, in the kernel's place",
         Reason::Corrupt => "kernel: dm-verity, on reading",
-        Reason::SignatureRejected if kernel || stand_in => "kernel: dm-verity, at table load",
+        Reason::SignatureRejected if kernel => "kernel: dm-verity, at table load",
         Reason::SignerUnknown if kernel => "kernel: dm-verity, at table load",
         Reason::FileSystem if kernel && device.contains(':') => "kernel: erofs",
         Reason::FileSystem if kernel => "kernel: vfat",

@@ -4,7 +4,7 @@
 //! * Takes a bare PKCS#7 in DER: detached, one signer, no attributes; at most the signer's own certificate in it.
 //! * RSA of 2048, 3072 or 4096 bits with PKCS#1 v1.5 padding, ECDSA on P-256 or P-384; SHA-256, SHA-384 or SHA-512.
 //! * Refuses whatever the kernel's crypto/asymmetric_keys refuses, and some things more, each by name. One corpus of good
-//!   and bad signatures (tests/boot/signatures) is held against both.
+//!   and bad signatures (tests/corpus) is held against both.
 //! * Uses public keys only. What RUSTSEC-2023-0071 says of the crate `rsa` is about private keys.
 //! * No I/O, no clock, no unsafe code.
 //!

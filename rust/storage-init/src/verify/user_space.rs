@@ -14,18 +14,20 @@ use crate::failure::Failure;
 /// Whether this binary can check signatures.
 pub const BUILT_IN: bool = cfg!(feature = "user-signature");
 
-#[cfg(feature = "user-signature")]
-pub use signature_check::Verified;
-
-/// That a signature was checked: in this binary, never.
-#[cfg(not(feature = "user-signature"))]
+/// A root hash, as text, whose signature was checked: in a binary without the feature, never made.
 #[derive(Debug)]
-pub enum Verified {}
+pub struct Verified(RootHashText);
+
+#[cfg(feature = "user-signature")]
+type RootHashText = heapless::String<64>;
+#[cfg(not(feature = "user-signature"))]
+type RootHashText = core::convert::Infallible;
 
 /// Checks that the key of `anchor` signed the root hash.
 #[cfg(feature = "user-signature")]
 pub fn check(signature: &signature_json::Signature, anchor: &Anchor, blame: &Blame<'_>) -> Result<Verified, Failure> {
     signature_check::verify(&signature.pkcs7, &signature.root_hash.as_hex(), anchor.der())
+        .map(|_| Verified(crate::failure::text(signature.root_hash)))
         .map_err(|error| blame.failure(error.reason(), error))
 }
 
@@ -35,7 +37,14 @@ pub fn check(_: &signature_json::Signature, _: &Anchor, blame: &Blame<'_>) -> Re
     Err(blame.failure(boot_record::reason::Reason::ConfigInvalid, crate::config::NO_USER_SIGNATURE))
 }
 
-/// Loads the table without the signature; only against the proof that it was checked.
-pub fn load(_: &Verified, device: &dm::Device, table: &verity::Table<'_>) -> Result<(), verity::Error> {
-    verity::load_without_signature(device, table)
+/// Loads the table without the signature, for the root hash that was checked, whatever the table says.
+#[cfg(feature = "user-signature")]
+pub fn load(verified: &Verified, device: &dm::Device, table: &verity::Table<'_>) -> Result<(), verity::Error> {
+    verity::load_without_signature(device, &verity::Table { root_hash: &verified.0, ..*table })
+}
+
+/// Nobody comes here.
+#[cfg(not(feature = "user-signature"))]
+pub fn load(verified: &Verified, _: &dm::Device, _: &verity::Table<'_>) -> Result<(), verity::Error> {
+    match verified.0 {}
 }
