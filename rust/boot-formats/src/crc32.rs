@@ -9,7 +9,7 @@ type Tables = [[u32; 256]; 8];
 /// Zeros that are one step: an unused partition entry.
 const RUN: usize = 128;
 
-const TABLES: Tables = tables();
+static TABLES: Tables = tables();
 
 /// `TABLES[k][b]` is the CRC of byte `b` followed by `k` zero bytes.
 #[allow(
@@ -44,7 +44,7 @@ const fn tables() -> Tables {
     tables
 }
 
-const AFTER_ZEROS: [[u32; 256]; 4] = after_zeros();
+static AFTER_ZEROS: [[u32; 256]; 4] = after_zeros();
 
 /// `AFTER_ZEROS[k][b]` is what [`RUN`] zero bytes make of the running value that has `b` in byte `k` and zeros elsewhere.
 #[allow(
