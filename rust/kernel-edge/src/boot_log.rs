@@ -19,6 +19,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
 use crate::clock::now_us;
+use crate::file::write_all;
 use ring::{Before, Ring};
 
 /// Bytes of the ring: a hundred events as they come, and thirty of the longest (160 bytes of device, 200 of detail).
@@ -82,8 +83,10 @@ fn with_log<T>(use_it: impl FnOnce(&mut Log) -> T) -> Option<T> {
 /// Opens /dev/pmsg0 where the kernel has one, and writes `header` there; from here on [`flush`] has somewhere to write to.
 pub fn open_persistent(header: &[u8]) {
     if let Ok(file) = rustix::fs::open(PMSG, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-        let _ = rustix::io::write(&file, header);
-        let _ = PERSISTENT.set(file);
+        // Without its whole header a log would be taken for a part of the one before it.
+        if write_all(&file, header).is_ok() {
+            let _ = PERSISTENT.set(file);
+        }
     }
 }
 
@@ -93,9 +96,7 @@ pub fn flush() {
     with_log(|log| {
         let (front, back) = log.ring.take_unread();
         for part in [front, back] {
-            if !part.is_empty() {
-                let _ = rustix::io::write(file, part);
-            }
+            let _ = write_all(file, part);
         }
     });
 }
@@ -113,15 +114,8 @@ pub fn lost() -> u32 {
 pub fn write_to(file: impl AsFd) -> Result<(), Errno> {
     with_log(|log| {
         let (front, back) = log.ring.frames();
-        for mut part in [front, back] {
-            while !part.is_empty() {
-                match rustix::io::write(&file, part)? {
-                    0 => return Err(Errno::IO),
-                    written => part = part.get(written..).unwrap_or_default(),
-                }
-            }
-        }
-        Ok(())
+        write_all(&file, front)?;
+        write_all(&file, back)
     })
     .unwrap_or(Ok(()))
 }

@@ -17,6 +17,7 @@ pub mod build_id;
 pub mod clock;
 pub mod dm;
 mod entry;
+pub mod file;
 pub mod keyring;
 pub mod kmsg;
 pub mod loop_device;

@@ -122,27 +122,35 @@ impl Access {
     }
 }
 
+/// A parameter of a file system (fsconfig(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter<'a> {
+    /// A key alone.
+    Flag(&'a str),
+    /// A key and its value.
+    Text(&'a str, &'a str),
+}
+
 /// A mounted file system, held by its descriptor. Until it is attached, dropping it unmounts it.
 #[derive(Debug)]
 pub struct Mount(OwnedFd);
 
 impl Mount {
-    /// Mounts `source` as file system `kind` with the given `options`, attached nowhere. An option without
-    /// a value is a flag.
+    /// Mounts `source` as file system `kind` with the given `options`, attached nowhere.
     ///
     /// # Errors
     /// See [`Error`]; [`Call::Create`] is the driver's refusal of what is on the device.
-    pub fn new(kind: &str, source: &str, options: &[(&str, &str)], access: Access) -> Result<Self, Error> {
+    pub fn new(kind: &str, source: &str, options: &[Parameter<'_>], access: Access) -> Result<Self, Error> {
         let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(Error::of(Call::Open))?;
         let refused = |call| {
             let context = context.as_fd();
             move |errno| Error { call, errno, said: said(context) }
         };
         rustix::mount::fsconfig_set_string(context.as_fd(), "source", source).map_err(refused(Call::Configure))?;
-        for (key, value) in options {
-            match *value {
-                "" => rustix::mount::fsconfig_set_flag(context.as_fd(), *key),
-                value => rustix::mount::fsconfig_set_string(context.as_fd(), *key, value),
+        for option in options {
+            match *option {
+                Parameter::Flag(key) => rustix::mount::fsconfig_set_flag(context.as_fd(), key),
+                Parameter::Text(key, value) => rustix::mount::fsconfig_set_string(context.as_fd(), key, value),
             }
             .map_err(refused(Call::Configure))?;
         }

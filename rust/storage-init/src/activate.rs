@@ -8,7 +8,7 @@ use boot_formats::os_release::{self, OsRelease};
 use boot_record::boot_json::Measurement;
 use boot_record::config::Config;
 use boot_record::reason::Reason;
-use kernel_edge::mounts::{self, Access, Mount};
+use kernel_edge::mounts::{self, Access, Mount, Parameter};
 use kernel_edge::{Errno, dm};
 use rustix::fs::{Dir, Mode};
 
@@ -231,13 +231,14 @@ fn overlay(erofs: &Mount, device: &VerityDevice) -> Result<Mount, Failure> {
         // It is there, or the attach says that it is not.
         let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
     }
-    let tmpfs = Mount::new("tmpfs", "tmpfs", &[("mode", "0755")], Access::ReadWrite).map_err(failed)?;
+    let tmpfs = Mount::new("tmpfs", "tmpfs", &[Parameter::Text("mode", "0755")], Access::ReadWrite).map_err(failed)?;
     erofs.attach(LOWER).map_err(failed)?;
     let made = tmpfs.attach(UPPER).and_then(|()| {
         for path in ["/upper/upper", "/upper/work"] {
             let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
         }
-        let options = [("lowerdir", LOWER), ("upperdir", "/upper/upper"), ("workdir", "/upper/work")];
+        let folders = [("lowerdir", LOWER), ("upperdir", "/upper/upper"), ("workdir", "/upper/work")];
+        let options = folders.map(|(key, folder)| Parameter::Text(key, folder));
         let overlay = Mount::new("overlay", "overlay", &options, Access::Root);
         mounts::detach(UPPER).and(overlay)
     });

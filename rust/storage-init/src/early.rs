@@ -2,7 +2,7 @@
 //! Stage 1: the kernel's own file systems.
 
 use boot_record::reason::Reason;
-use kernel_edge::mounts::{Access, Error, Mount};
+use kernel_edge::mounts::{Access, Error, Mount, Parameter};
 use rustix::fs::Mode;
 
 use crate::failure::Failure;
@@ -13,16 +13,26 @@ pub struct KernelFileSystem {
     pub kind: &'static str,
     /// Where it is mounted, here and in the new root.
     pub path: &'static str,
-    options: &'static [(&'static str, &'static str)],
+    options: &'static [Parameter<'static>],
     access: Access,
 }
 
 /// What is mounted, in this order; `hand_over` moves it to the new root.
 pub const KERNEL_FILE_SYSTEMS: [KernelFileSystem; 4] = [
-    KernelFileSystem { kind: "devtmpfs", path: "/dev", options: &[("mode", "0755")], access: Access::Devices },
+    KernelFileSystem {
+        kind: "devtmpfs",
+        path: "/dev",
+        options: &[Parameter::Text("mode", "0755")],
+        access: Access::Devices,
+    },
     KernelFileSystem { kind: "proc", path: "/proc", options: &[], access: Access::Kernel },
     KernelFileSystem { kind: "sysfs", path: "/sys", options: &[], access: Access::Kernel },
-    KernelFileSystem { kind: "tmpfs", path: "/run", options: &[("mode", "0755")], access: Access::ReadWrite },
+    KernelFileSystem {
+        kind: "tmpfs",
+        path: "/run",
+        options: &[Parameter::Text("mode", "0755")],
+        access: Access::ReadWrite,
+    },
 ];
 
 /// Mounts devtmpfs, proc, sysfs and the tmpfs of /run, making the directories where the initramfs has none, and sees to

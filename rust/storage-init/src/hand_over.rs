@@ -8,8 +8,8 @@ use boot_record::boot_json::{BootRecord, MAX_JSON};
 use boot_record::event::Event;
 use boot_record::modules::List;
 use boot_record::reason::Reason;
-use kernel_edge::{Errno, mounts};
-use rustix::fs::{Mode, OFlags};
+use kernel_edge::{Errno, file, mounts};
+use rustix::fs::Mode;
 
 use crate::activate::MountedRoot;
 use crate::config::{CERTIFICATES, CONFIG, Settings};
@@ -85,17 +85,7 @@ fn write_record(record: &BootRecord) -> Result<(), std::io::Error> {
     let mut buffer = vec![0_u8; MAX_JSON];
     let len = record.to_json(&mut buffer).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
     rustix::fs::mkdir(RECORD_FOLDER, Mode::from_raw_mode(0o755))?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = rustix::fs::open(RECORD, flags, Mode::from_raw_mode(0o444))?;
-    let mut rest = buffer.get(..len).unwrap_or_default();
-    while !rest.is_empty() {
-        let written = rustix::io::write(&file, rest)?;
-        if written == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        rest = rest.get(written..).unwrap_or_default();
-    }
-    Ok(())
+    Ok(file::write_all(file::create(RECORD)?, buffer.get(..len).unwrap_or_default())?)
 }
 
 /// Unlinks what the mini-initramfs holds, so that its memory is free once init runs. Only names that we know, and

@@ -12,8 +12,7 @@ use boot_record::log_header::{BuildId, Header};
 use boot_record::stage::Stage;
 use kernel_edge::clock::now_us;
 use kernel_edge::kmsg::{Kmsg, Level};
-use kernel_edge::{Errno, boot_log, build_id};
-use rustix::fs::{Mode, OFlags};
+use kernel_edge::{Errno, boot_log, build_id, file};
 
 use crate::failure::{Failure, text};
 
@@ -124,8 +123,7 @@ fn header() -> Option<Header> {
 /// The errno of the call that failed.
 pub fn write_log(path: &str) -> Result<(), Errno> {
     let Some(header) = header() else { return Ok(()) };
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o444))?;
-    rustix::io::write(&file, header.item().as_bytes())?;
+    let file = file::create(path)?;
+    file::write_all(&file, header.item().as_bytes())?;
     boot_log::write_to(&file)
 }

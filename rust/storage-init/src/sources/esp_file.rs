@@ -10,7 +10,7 @@ use boot_formats::file_name;
 use boot_record::config::{Config, EspFreeCount};
 use boot_record::reason::Reason;
 use kernel_edge::block::ReadOnly;
-use kernel_edge::mounts::{Access, Mount};
+use kernel_edge::mounts::{Access, Mount, Parameter};
 use rustix::fs::{Dir, FileType};
 
 use super::Node;
@@ -36,11 +36,10 @@ pub fn search(
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
     // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
-    let mut options = heapless::Vec::<_, 2>::from_array([("umask", "0077")]);
-    if config.esp_free_count == EspFreeCount::Trust && keeps_count(&node.path) {
-        let _ = options.push(("usefree", ""));
-    }
-    let esp = Mount::new("vfat", &node.path, &options, Access::ReadOnlyData).map_err(|error| {
+    let root_only = Parameter::Text("umask", "0077");
+    let trusts = config.esp_free_count == EspFreeCount::Trust && keeps_count(&node.path);
+    let options: &[Parameter<'_>] = if trusts { &[root_only, Parameter::Flag("usefree")] } else { &[root_only] };
+    let esp = Mount::new("vfat", &node.path, options, Access::ReadOnlyData).map_err(|error| {
         let reason = if error.is_unknown_file_system() {
             Reason::KernelLacks
         } else if error.is_unreadable() {
