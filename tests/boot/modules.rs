@@ -17,6 +17,7 @@ use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::storage::Storage;
 use xtask::qemu::{Config, Exit, Outcome};
 
+use crate::signatures::assert_refused_on_partition;
 use crate::storage::PATIENT;
 use crate::support::{action, assert_boot_chain, assert_refused, console, test};
 
@@ -27,6 +28,7 @@ pub fn tests() -> Vec<Test> {
         test("module_with_a_bad_signature_is_refused", bad_signature),
         test("module_without_its_file_is_refused", no_file),
         test("list_of_modules_that_is_cut_off_is_refused", cut_off),
+        test("parameter_on_the_command_line_reaches_its_module", parameter),
         test("hanging_init_is_reset_by_a_watchdog_whose_driver_is_a_module", watchdog),
         test("file_on_virtio_boots_by_modules", |bench, folder| boots(bench, folder, Storage::Virtio, Source::EspFile)),
         test("partition_of_virtio_boots_by_modules", |bench, folder| {
@@ -162,6 +164,13 @@ fn no_file(bench: &Bench, folder: &Path) -> Result<()> {
 fn cut_off(bench: &Bench, folder: &Path) -> Result<()> {
     let outcome = boot_with(bench, folder, LIST_FILE, b"virtio_b".to_vec())?;
     assert_refused(&outcome, Reason::ConfigInvalid, "/etc/initoverlayfs/modules.list")
+}
+
+/// dm-verity is a module here, and is told to take no table without a signature: which user space's check has.
+fn parameter(bench: &Bench, folder: &Path) -> Result<()> {
+    let config = Config { cmdline_allow: "dm_verity.require_signatures", ..config(Storage::Virtio) };
+    let trial = Trial { config, command_line: "dm_verity.require_signatures=1", ..Trial::default() };
+    assert_refused_on_partition(bench, folder, &Small::default(), trial, Reason::KernelLacks)
 }
 
 /// For each storage: the same modules as modprobe's own answer, and each after those that modprobe puts before it.

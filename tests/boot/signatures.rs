@@ -140,7 +140,7 @@ fn refused(bench: &Bench, folder: &Path, tamper: Tamper) -> Result<()> {
     assert_refused_on_partition(bench, folder, &small, trial, reason)
 }
 
-fn assert_refused_on_partition(
+pub fn assert_refused_on_partition(
     bench: &Bench,
     folder: &Path,
     small: &Small<'_>,

@@ -111,6 +111,12 @@ impl Certificate<'_> {
             && signer.embedded_certificate.is_none_or(|embedded| embedded == self.der)
     }
 
+    /// Whether a signature by one of the two could not say which: same issuer and serial number.
+    #[must_use]
+    pub fn is_named_as(&self, other: &Certificate<'_>) -> bool {
+        self.issuer == other.issuer && self.serial == other.serial
+    }
+
     /// Whether the common name contains `DEVELOPMENT`: a key that anyone on the team may have.
     #[must_use]
     pub fn is_development(&self) -> bool {

@@ -90,6 +90,12 @@ pub fn open_persistent(header: &[u8]) {
     }
 }
 
+/// Whether [`flush`] has somewhere to write to.
+#[must_use]
+pub fn is_persistent() -> bool {
+    PERSISTENT.get().is_some()
+}
+
 /// Writes what is new to /dev/pmsg0.
 pub fn flush() {
     let Some(file) = PERSISTENT.get() else { return };

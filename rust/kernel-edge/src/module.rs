@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `finit_module(2)`: a driver that is not built into the kernel.
 //!
-//! Parameters are not given: the kernel's own command line has them only for what is built in. What the kernel checks
-//! (its version, signatures where it wants them, that all symbols are there) it says in its log with more words than an errno.
+//! What the kernel checks (its version, signatures where it wants them, that all symbols are there) it says in its log with
+//! more words than an errno.
 //!
 //! See finit_module(2) and kernel/module/main.c (`load_module`).
 
+use core::ffi::CStr;
 use core::fmt;
 use std::os::fd::AsFd;
 
@@ -18,7 +19,8 @@ use crate::Errno;
 pub enum Loaded {
     /// The module is there now.
     Now,
-    /// It was there already, loaded or built in.
+    /// It was there already, and is live: of one whose init function failed or still runs the kernel says EBUSY
+    /// (`module_patient_check_exists`).
     Before,
 }
 
@@ -58,12 +60,13 @@ impl fmt::Display for Error {
     }
 }
 
-/// Loads the module in `file`, an uncompressed ELF object, and returns when its init function has.
+/// Loads the module in `file`, an uncompressed ELF object, and returns when its init function has. `parameters` are words as on
+/// the kernel command line, without the module's name: `debug=1 quirks="a b"`.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn load(file: impl AsFd) -> Result<Loaded, Error> {
-    match finit_module(file, c"", ModuleInitFlags::empty()) {
+pub fn load(file: impl AsFd, parameters: &CStr) -> Result<Loaded, Error> {
+    match finit_module(file, parameters, ModuleInitFlags::empty()) {
         Ok(()) => Ok(Loaded::Now),
         Err(nix::Error::EEXIST) => Ok(Loaded::Before),
         Err(errno) => Err(Error(Errno::from_raw_os_error(errno as i32))),

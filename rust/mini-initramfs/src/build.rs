@@ -56,6 +56,9 @@ pub enum Error {
     /// A certificate whose key may not sign.
     #[error("{}: {source}", path.display())]
     Key { path: PathBuf, source: x509::KeyError },
+    /// Two certificates of one issuer and serial number, one file twice among them.
+    #[error("{}: same issuer and serial number as {other}: no signature could say whose it is", path.display())]
+    CertificateTwice { path: PathBuf, other: String },
     /// A certificate that the boot stage would not read.
     #[error("{}: {found} bytes, the boot stage reads at most {MAX_CERTIFICATE}", path.display())]
     CertificateTooLarge { path: PathBuf, found: usize },
@@ -134,7 +137,7 @@ fn certificates(config: &Config, given: &[PathBuf]) -> Result<Vec<(String, Vec<u
             return Err(Error::CertificateSpare { path: path.clone() });
         }
     }
-    let mut certificates = Vec::new();
+    let mut certificates: Vec<(String, Vec<u8>)> = Vec::new();
     for name in &config.certificates {
         let path = given.iter().find(|path| name_of(path) == name.as_str());
         let path = path.ok_or_else(|| Error::CertificateMissing { name: name.to_string() })?;
@@ -144,6 +147,11 @@ fn certificates(config: &Config, given: &[PathBuf]) -> Result<Vec<(String, Vec<u
         }
         let certificate = x509::parse(&der).map_err(|source| Error::Certificate { path: path.clone(), source })?;
         certificate.public_key().map_err(|source| Error::Key { path: path.clone(), source })?;
+        let same =
+            |(_, other): &&(String, Vec<u8>)| x509::parse(other).is_ok_and(|other| other.is_named_as(&certificate));
+        if let Some((other, _)) = certificates.iter().find(same) {
+            return Err(Error::CertificateTwice { path: path.clone(), other: other.clone() });
+        }
         certificates.push((name.to_string(), der));
     }
     Ok(certificates)

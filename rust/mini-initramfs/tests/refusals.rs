@@ -63,6 +63,15 @@ fn certificates_that_the_boot_stage_would_refuse() {
 }
 
 #[test]
+fn certificates_of_one_name() {
+    let said = refused(&["--certificate", "second.der"], |folder| {
+        write(folder, "demo.conf", format!("{CONFIG}certificate = second.der\n"));
+        write(folder, "second.der", CERTIFICATE);
+    });
+    assert_eq!(said, "second.der: same issuer and serial number as demo.der: no signature could say whose it is");
+}
+
+#[test]
 fn init_that_the_kernel_could_not_run() {
     let cases: [(Vec<u8>, &str); 5] = [
         (b"#!/bin/sh\n".to_vec(), "init: expected a 64-bit little-endian ELF file"),

@@ -26,6 +26,10 @@ const CMDLINE_BYTES: usize = 4 * 1024;
 /// What is said of `signature = user-space` where the code for it is not there.
 pub const NO_USER_SIGNATURE: &str = "signature = user-space, but this storage-init was built without user-signature";
 
+/// What is said of a certificate that a signature could not tell from another one.
+const TWO_OF_ONE_NAME: &str =
+    "same issuer and serial number as another certificate: no signature could say whose it is";
+
 /// A certificate that may sign DDIs, as DER that was parsed once; its key is one that may sign.
 #[derive(Debug)]
 pub struct Anchor(Vec<u8>);
@@ -65,11 +69,22 @@ impl Anchor {
         &self.0
     }
 
+    /// Whether a signature that names this certificate names the other one as well.
+    fn is_named_as(&self, other: &Self) -> bool {
+        match (self.certificate(), other.certificate()) {
+            (Some(one), Some(other)) => one.is_named_as(&other),
+            _ => false,
+        }
+    }
+
     /// The certificate.
     pub fn certificate(&self) -> Option<x509::Certificate<'_>> {
         x509::parse(&self.0).ok()
     }
 }
+
+/// The certificates that may sign, no two of one issuer and serial number.
+pub type Anchors = heapless::Vec<Anchor, { config::MAX_CERTIFICATES }>;
 
 /// What the image's maker configured.
 #[derive(Debug)]
@@ -77,7 +92,7 @@ pub struct Settings {
     /// The configuration file.
     pub config: Config,
     /// The certificates it names, in its order.
-    pub anchors: heapless::Vec<Anchor, { config::MAX_CERTIFICATES }>,
+    pub anchors: Anchors,
 }
 
 /// Reads all of it.
@@ -91,18 +106,24 @@ pub fn read() -> Result<Box<Settings>, Failure> {
     if config.signature == SignaturePath::UserSpace && !verify::USER_SPACE_BUILT_IN {
         return Err(Failure::new(Reason::ConfigInvalid, CONFIG, NO_USER_SIGNATURE));
     }
-    let mut anchors = heapless::Vec::new();
+    let mut anchors = Anchors::new();
     for name in &config.certificates {
         let path: heapless::String<128> = crate::failure::text(format_args!("{CERTIFICATES}/{name}"));
         let der = read_file(&path, config::MAX_CERTIFICATE)?;
         let anchor = Anchor::parse(der).map_err(|error| Failure::new(Reason::ConfigInvalid, &path, error))?;
-        anchors
-            .push(anchor)
-            .map_err(|_| Failure::new(Reason::ConfigInvalid, CONFIG, "more certificates than it may name"))?;
+        add(&mut anchors, anchor).map_err(|what| Failure::new(Reason::ConfigInvalid, &path, what))?;
     }
     check_command_line(&config)?;
     // Kilobytes, which would be copied at every step from here to where they stay.
     Ok(Box::new(Settings { config, anchors }))
+}
+
+/// One more certificate that a signature can name.
+fn add(anchors: &mut Anchors, anchor: Anchor) -> Result<(), &'static str> {
+    if anchors.iter().any(|other| anchor.is_named_as(other)) {
+        return Err(TWO_OF_ONE_NAME);
+    }
+    anchors.push(anchor).map_err(|_| "more certificates than a configuration may name")
 }
 
 /// Starts the hardware watchdog, if the configuration wants it.
@@ -114,14 +135,21 @@ pub fn start_watchdog(config: &Config) -> Result<Option<Watchdog>, Failure> {
     config.watchdog.map(start).transpose()
 }
 
+/// The kernel's command line, without the newline behind it.
+///
+/// # Errors
+/// `command-line` for one that is not UTF-8, `config-invalid` for one that cannot be read.
+pub fn command_line() -> Result<String, Failure> {
+    let mut line = read_file("/proc/cmdline", CMDLINE_BYTES)?;
+    line.truncate(line.trim_ascii_end().len());
+    String::from_utf8(line).map_err(|error| Failure::new(Reason::CommandLine, "/proc/cmdline", error))
+}
+
 fn check_command_line(config: &Config) -> Result<(), Failure> {
     if config.cmdline_other == CmdlineOther::Ignore {
         return Ok(());
     }
-    let line = read_file("/proc/cmdline", CMDLINE_BYTES)?;
-    let line =
-        core::str::from_utf8(&line).map_err(|error| Failure::new(Reason::CommandLine, "/proc/cmdline", error))?;
-    match cmdline::first_not_allowed(config, line.trim_ascii_end()) {
+    match cmdline::first_not_allowed(config, &command_line()?) {
         None => Ok(()),
         Some(word) => Err(Failure::new(
             Reason::CommandLine,
@@ -153,5 +181,24 @@ pub fn read_all(fd: impl std::os::fd::AsFd, most: usize) -> Result<Vec<u8>, kern
         if bytes.len() > most {
             return Err(kernel_edge::Errno::FBIG);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const DER: &[u8] = include_bytes!("../tests/golden/signer.der");
+
+    #[test]
+    fn two_certificates_that_a_signature_could_not_tell_apart_are_refused() {
+        let mut anchors = Anchors::new();
+        add(&mut anchors, Anchor::parse(DER.to_vec()).unwrap()).unwrap();
+        // Another certificate by its bytes, of the same name.
+        let mut other = DER.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        assert_eq!(add(&mut anchors, Anchor::parse(other).unwrap()), Err(TWO_OF_ONE_NAME));
+        assert_eq!(anchors.len(), 1);
     }
 }

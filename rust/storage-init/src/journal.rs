@@ -37,6 +37,14 @@ impl Journal {
     /// is not needed to boot.
     pub fn open(&mut self) {
         self.kmsg = Kmsg::open().ok();
+        self.open_persistent();
+    }
+
+    /// Opens the memory that outlives a reset, unless it is open: its driver may be a module. It gets all events since the start.
+    pub fn open_persistent(&self) {
+        if boot_log::is_persistent() {
+            return;
+        }
         if let Some(header) = header() {
             boot_log::open_persistent(header.item().as_bytes());
         }

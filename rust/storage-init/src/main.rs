@@ -151,7 +151,11 @@ impl Boot {
             return Ok(Event::ModulesLoaded);
         }
         self.modules = modules::read()?;
-        let tally = modules::load(&self.modules)?;
+        let command_line = config::command_line()?;
+        let watchdog = self.watchdog.as_ref();
+        let tally =
+            modules::load(&self.modules, &command_line, || watchdog.into_iter().for_each(Watchdog::keep_alive))?;
+        self.journal.open_persistent();
         if self.watchdog.is_none() {
             self.watchdog = config::start_watchdog(&settings.config)?;
         }
