@@ -19,6 +19,8 @@ SRC_URI = "file://Cargo.toml \
            file://mini-initramfs \
            file://signature-check \
            file://storage-init \
+           file://tpm-policy \
+           file://tpm-unlock \
            file://LICENSE-MIT \
            file://LICENSE-APACHE"
 

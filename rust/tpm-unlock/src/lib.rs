@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The TPM's half of the boot stage: measures, and unseals what a policy over the measurements protects.
+//!
+//! * One process owns the TPM. Commands go to it one at a time, are counted by hand ([`unseal`] has the list), and none waits
+//!   without a deadline.
+//! * What comes back is not believed: lengths, tags and handles are checked, and what a session protects has to have its HMAC.
+//! * A secret crosses the bus encrypted, and lies in memory that is zeroed when it is dropped; it has no `Debug`.
+//! * What was loaded or begun in the TPM is flushed, also where something failed.
+//! * Every refusal is typed: a locked TPM, another register, another key, no storage root key, a spoilt answer.
+//!
+//! What it does not do: make primary keys, define anything in the TPM's memory, or decide what is measured.
+//!
+//! Section numbers are those of the TCG's TPM 2.0 Library Specification, revision 1.59.
+
+pub mod pcr;
+pub mod tpm;
+pub mod transport;
+pub mod unseal;
+pub mod wire;
+
+pub use pcr::{extend, latch};
+pub use tpm::{Error, Tpm};
+pub use transport::{Transport, TransportError};
+pub use unseal::{SealedKey, SignedPolicy};
