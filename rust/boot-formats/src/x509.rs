@@ -5,7 +5,7 @@
 
 mod public_key;
 
-pub use public_key::{KeyError, PublicKey};
+pub use public_key::{KeyError, PublicKey, parse_public_key};
 
 use crate::der::{self, Reader, Value, tag};
 use crate::pkcs7::Signer;

@@ -20,6 +20,8 @@ pub mod log_record;
 pub mod name;
 pub mod pcr;
 pub mod policy;
+pub mod signatures;
+pub mod signing_key;
 
 pub use bank::{Bank, Digest, Digests, digests};
 pub use pcr::PcrMask;

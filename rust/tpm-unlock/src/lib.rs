@@ -12,7 +12,11 @@
 //!
 //! Section numbers are those of the TCG's TPM 2.0 Library Specification, revision 1.59.
 
+pub mod commands;
+mod kdf;
 pub mod pcr;
+pub mod session;
+pub mod srk;
 pub mod tpm;
 pub mod transport;
 pub mod unseal;
@@ -21,4 +25,4 @@ pub mod wire;
 pub use pcr::{extend, latch};
 pub use tpm::{Error, Tpm};
 pub use transport::{Transport, TransportError};
-pub use unseal::{SealedKey, SignedPolicy};
+pub use unseal::{SealedKey, SignedPolicy, UnsealError, unseal};

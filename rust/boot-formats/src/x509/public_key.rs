@@ -139,33 +139,50 @@ impl<'a> Certificate<'a> {
     /// # Errors
     /// See [`KeyError`].
     pub fn public_key(&self) -> Result<PublicKey<'a>, KeyError> {
-        let mut info = self.public_key_info.reader();
-        let mut algorithm = info.expect(tag::SEQUENCE)?.reader();
-        let bits = info.expect(tag::BIT_STRING)?;
-        info.end()?;
-        let Some((0, key)) = bits.contents.split_first() else {
-            return Err(KeyError::UnusedBits { offset: bits.offset });
-        };
-        // Behind tag and length, and the count of unused bits.
-        let offset = bits.reader().offset().saturating_add(1);
-        match algorithm.expect(tag::OID)?.contents {
-            OID_RSA => {
-                algorithm.optional(tag::NULL)?;
-                algorithm.end()?;
-                rsa(der::Reader::at(key, offset))
-            }
-            OID_EC => {
-                let curve = algorithm.expect(tag::OID)?.contents;
-                algorithm.end()?;
-                match curve {
-                    OID_P256 => point(key, 65, offset).map(PublicKey::P256),
-                    OID_P384 => point(key, 97, offset).map(PublicKey::P384),
-                    other => Err(KeyError::Curve { found: Oid::new(other) }),
-                }
-            }
-            other => Err(KeyError::Algorithm { found: Oid::new(other) }),
-        }
+        parse_info(self.public_key_info).map(|(key, _)| key)
     }
+}
+
+/// Parses one `SubjectPublicKeyInfo` in DER, nothing behind it, which is what a file with a public key holds. Gives the key, and
+/// the bytes of its own structure: a fingerprint of a key is usually a digest of those.
+///
+/// # Errors
+/// See [`KeyError`]; the policy of keys is that of certificates.
+pub fn parse_public_key(der: &[u8]) -> Result<(PublicKey<'_>, &[u8]), KeyError> {
+    let mut file = der::Reader::new(der);
+    let info = file.expect(tag::SEQUENCE)?;
+    file.end()?;
+    parse_info(info)
+}
+
+fn parse_info(info: der::Value<'_>) -> Result<(PublicKey<'_>, &[u8]), KeyError> {
+    let mut info = info.reader();
+    let mut algorithm = info.expect(tag::SEQUENCE)?.reader();
+    let bits = info.expect(tag::BIT_STRING)?;
+    info.end()?;
+    let Some((0, key)) = bits.contents.split_first() else {
+        return Err(KeyError::UnusedBits { offset: bits.offset });
+    };
+    // Behind tag and length, and the count of unused bits.
+    let offset = bits.reader().offset().saturating_add(1);
+    let parsed = match algorithm.expect(tag::OID)?.contents {
+        OID_RSA => {
+            algorithm.optional(tag::NULL)?;
+            algorithm.end()?;
+            rsa(der::Reader::at(key, offset))
+        }
+        OID_EC => {
+            let curve = algorithm.expect(tag::OID)?.contents;
+            algorithm.end()?;
+            match curve {
+                OID_P256 => point(key, 65, offset).map(PublicKey::P256),
+                OID_P384 => point(key, 97, offset).map(PublicKey::P384),
+                other => Err(KeyError::Curve { found: Oid::new(other) }),
+            }
+        }
+        other => Err(KeyError::Algorithm { found: Oid::new(other) }),
+    };
+    Ok((parsed?, key))
 }
 
 fn point(key: &[u8], needed: usize, offset: usize) -> Result<&[u8], KeyError> {

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Policies over registers as they were.
+
+use tpm_policy::event::DdiEvent;
+use tpm_policy::{Bank, PcrMask, digests, pcr};
+use tpm_unlock::unseal::{Unsealed, prepare};
+use tpm_unlock::wire::CommandCode;
+use tpm_unlock::{UnsealError, extend, latch, unseal};
+
+use crate::machine::{Machine, tpm};
+use crate::owner::{Enrolled, enrol, left_over, make_ecc_srk, read_pcrs};
+
+pub const SECRET: &[u8] = b"the secret of thirty-two bytes..";
+const EVENT: DdiEvent = DdiEvent { root_hash: [7; 32], signer: [9; 32] };
+
+/// Enrolled to registers 11 and 13 as they are after the event; then the machine is reset, as it were: a new one has its state no
+/// more, so the register that counts is one that can be reset.
+fn enrolled(machine: &mut Machine) -> (crate::machine::Wire, Enrolled) {
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let enrolled = enrol(&mut wire, SECRET, srk, &[11, 13]);
+    wire.forget();
+    (wire, enrolled)
+}
+
+#[test]
+fn literal_policy_unseals_in_five_commands() {
+    let mut machine = Machine::start();
+    let (mut wire, enrolled) = enrolled(&mut machine);
+    let mut out = Unsealed::default();
+    unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out).unwrap();
+    assert_eq!(out.as_slice(), SECRET);
+    let expected = [
+        CommandCode::Load,
+        CommandCode::StartAuthSession,
+        CommandCode::PolicyPcr,
+        CommandCode::Unseal,
+        CommandCode::FlushContext,
+    ];
+    assert_eq!(wire.codes(), expected.map(CommandCode::value));
+    assert!(!wire.has_seen(&SECRET[..8]), "a part of the secret went over the wire in the clear");
+    assert_eq!(left_over(&mut wire), []);
+}
+
+#[test]
+fn literal_policy_costs_seven_commands_with_extend_and_latch_and_none_unseals_after_it() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    // What register 13 will be, computed without a TPM.
+    let mask = PcrMask::of(&[11, 13]).unwrap();
+    let eleven = read_pcrs(&mut wire, Bank::Sha256, PcrMask::of(&[11]).unwrap());
+    let thirteen = pcr::after(Bank::Sha256, [EVENT.data().as_bytes()]);
+    let policy = tpm_policy::policy::PolicyDigest::new().pcr(Bank::Sha256, mask, &[eleven[0], thirteen]).unwrap();
+    let enrolled = Enrolled {
+        blob: crate::owner::seal(&mut wire, SECRET, &policy),
+        policy,
+        pcrs: mask,
+        srk: Some(srk),
+        public_key: Vec::new(),
+        signed_pcrs: PcrMask::EMPTY,
+        signatures: Vec::new(),
+    };
+    wire.forget();
+
+    let mut out = Unsealed::default();
+    let mut tpm = tpm(&mut wire);
+    let prepared = prepare(&mut tpm, &enrolled.key()).unwrap();
+    extend(&mut tpm, 13, &digests(&[Bank::Sha256], EVENT.data().as_bytes())).unwrap();
+    prepared.finish(&mut tpm, &mut out).unwrap();
+    assert_eq!(out.as_slice(), SECRET);
+    latch(&mut tpm, 13, &[Bank::Sha256]).unwrap();
+    drop(tpm);
+    assert_eq!(wire.sent.len(), 7, "{:x?}", wire.codes());
+
+    let again = unseal(&mut crate::machine::tpm(&mut wire), &enrolled.key(), &mut out);
+    assert_eq!(again, Err(UnsealError::PcrMismatch));
+    assert!(out.is_empty());
+    assert_eq!(left_over(&mut wire), []);
+}
+
+#[test]
+fn another_image_gets_no_key_and_leaves_nothing_behind() {
+    let mut machine = Machine::start();
+    let (mut wire, enrolled) = enrolled(&mut machine);
+    let mut out = Unsealed::default();
+    let mut tpm = tpm(&mut wire);
+    extend(&mut tpm, 13, &digests(&[Bank::Sha256], EVENT.data().as_bytes())).unwrap();
+    assert_eq!(unseal(&mut tpm, &enrolled.key(), &mut out), Err(UnsealError::PcrMismatch));
+    drop(tpm);
+    assert!(out.is_empty());
+    assert_eq!(left_over(&mut wire), []);
+}
+
+#[test]
+fn register_that_changes_between_assertion_and_unsealing_is_noticed() {
+    let mut machine = Machine::start();
+    let (mut wire, enrolled) = enrolled(&mut machine);
+    let mut out = Unsealed::default();
+    let mut extended = false;
+    let extend_13 = {
+        let mut message =
+            vec![0x80, 2, 0, 0, 0, 65, 0, 0, 1, 0x82, 0, 0, 0, 13, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0];
+        message.extend([0, 0, 0, 1, 0, 0x0b]);
+        message.extend([5; 32]);
+        message
+    };
+    // Somebody else on the machine measures as soon as the policy was asserted: by a second way to the TPM.
+    struct Intruder<'a>(&'a mut crate::machine::Wire, &'a mut bool, Vec<u8>);
+    impl tpm_unlock::Transport for Intruder<'_> {
+        fn exchange(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, tpm_unlock::TransportError> {
+            if command[6..10] == CommandCode::Unseal.value().to_be_bytes() && !*self.1 {
+                *self.1 = true;
+                let len = self.0.exchange(&self.2, &mut *response)?;
+                assert_eq!((len, &response[6..10]), (19, &[0; 4][..]));
+            }
+            self.0.exchange(command, response)
+        }
+    }
+    let intruder = Intruder(&mut wire, &mut extended, extend_13);
+    let mut tpm = tpm_unlock::Tpm::new(intruder, crate::machine::random, std::time::Duration::from_secs(5));
+    assert_eq!(unseal(&mut tpm, &enrolled.key(), &mut out), Err(UnsealError::PcrChanged));
+    drop(tpm);
+    assert!(extended && out.is_empty());
+    assert_eq!(left_over(&mut wire), []);
+}
+
+#[test]
+fn prepared_key_that_is_abandoned_leaves_nothing_behind() {
+    let mut machine = Machine::start();
+    let (mut wire, enrolled) = enrolled(&mut machine);
+    let mut tpm = tpm(&mut wire);
+    prepare(&mut tpm, &enrolled.key()).unwrap().abandon(&mut tpm);
+    drop(tpm);
+    assert_eq!(left_over(&mut wire), []);
+}
+
+#[test]
+fn every_bank_is_extended_by_one_command() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let banks = [Bank::Sha1, Bank::Sha256, Bank::Sha384, Bank::Sha512];
+    extend(&mut tpm(&mut wire), 13, &digests(&banks, EVENT.data().as_bytes())).unwrap();
+    assert_eq!(wire.sent.len(), 1);
+    let mut seen = 0;
+    for bank in banks {
+        let values = read_pcrs(&mut wire, bank, PcrMask::of(&[13]).unwrap());
+        // A bank that this TPM does not have gives no value.
+        for value in values {
+            assert_eq!(value, pcr::after(bank, [EVENT.data().as_bytes()]));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "swtpm has {seen} banks");
+}
