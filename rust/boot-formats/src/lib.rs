@@ -24,6 +24,8 @@ pub mod file_name;
 pub mod gpt;
 pub mod guid;
 pub mod hex;
+pub mod json;
+pub mod luks2;
 pub mod os_release;
 pub mod pkcs7;
 pub mod range;

@@ -50,6 +50,7 @@ pub fn make(cache: &Cache, tools: &Tools, folder: &Path) -> Result<()> {
                 seeds.of_image(&name, &read()?).with_context(|| format!("seeds of {}", path.display()))?;
             }
             Some("verity") => seeds.put("verity", &name, &superblock(1 << 40, 1 << 32, &read()?))?,
+            Some("luks2") => seeds.put("luks2", &name, &luks2(&read()?)?)?,
             Some("p7") => {
                 seeds.put_both("pkcs7", &name, &read()?)?;
                 let signer = if ELLIPTIC.contains(&name.as_str()) { name.as_str() } else { "rsa" };
@@ -165,6 +166,13 @@ impl Seeds<'_> {
 
 fn slice(image: &[u8], range: ByteRange) -> Result<&[u8]> {
     Ok(bytes::slice(image, usize::try_from(range.offset)?, usize::try_from(range.len)?)?)
+}
+
+/// Input of the target `luks2`: bytes of the volume, the JSON of its primary header.
+fn luks2(volume: &[u8]) -> Result<Vec<u8>> {
+    let json = volume.get(4096..16384).context("shorter than a header")?;
+    let end = json.iter().position(|byte| *byte == 0).context("JSON without an end")?;
+    Ok([&u64::try_from(volume.len())?.to_le_bytes(), &json[..end]].concat())
 }
 
 /// Input of the target `verity`: sizes of both partitions, the superblock.

@@ -19,6 +19,8 @@ mod file_name;
 mod golden;
 mod gpt;
 mod hex;
+mod json;
+mod luks2;
 mod os_release;
 mod pkcs7;
 mod properties;

@@ -6,7 +6,9 @@ use crate::golden;
 use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Geometry, Which};
 use boot_formats::verity::{self, Superblock};
-use boot_formats::{ByteRange, Guid, ddi, der, file_name, os_release, pkcs7, signature_json, uevent, version, x509};
+use boot_formats::{
+    ByteRange, Guid, ddi, der, file_name, json, luks2, os_release, pkcs7, signature_json, uevent, version, x509,
+};
 use gptman::{GPT, GPTPartitionEntry};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,6 +25,11 @@ fn parse_all(bytes: &[u8]) {
     }
     let _ = verity::parse(bytes).map(|superblock| (superblock.data_bytes(), superblock.tree_bytes()));
     let _ = signature_json::parse(bytes);
+    let _ = json::parse(bytes);
+    for which in [luks2::Which::Primary, luks2::Which::Secondary { offset: 16 << 10 }] {
+        let metadata = luks2::parse_header(bytes, which).and_then(|header| header.metadata(1 << 30));
+        let _ = metadata.map(|metadata| (metadata.tokens(), metadata.keyslot(0), metadata.digest(0)));
+    }
     let _ = pkcs7::sole_signer(bytes);
     let _ = x509::parse(bytes);
     let _ = uevent::parse(bytes);
@@ -36,7 +43,8 @@ fn parse_all(bytes: &[u8]) {
 }
 
 /// Good files, to be damaged: arbitrary bytes alone would never pass the first check.
-const SEEDS: [&str; 8] = [
+const SEEDS: [&str; 9] = [
+    "luks2/small-key.luks2",
     "two-levels.verity",
     "compact.json",
     "bare.p7",
