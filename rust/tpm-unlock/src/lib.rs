@@ -6,20 +6,25 @@
 //! * What comes back is not believed: lengths, tags and handles are checked, and what a session protects has to have its HMAC.
 //! * A secret crosses the bus encrypted, and lies in memory that is zeroed when it is dropped; it has no `Debug`.
 //! * What was loaded or begun in the TPM is flushed, also where something failed.
+//! * A LUKS2 volume is read as strictly as [`boot_formats::luks2`] does; [`token`] says how its key is sealed, [`keyslot`] takes
+//!   the volume key out by what was unsealed, [`volume`] reads what that takes.
 //! * Every refusal is typed: a locked TPM, another register, another key, no storage root key, a spoilt answer.
 //!
-//! What it does not do: make primary keys, define anything in the TPM's memory, or decide what is measured.
+//! What it does not do: hand the volume key to the kernel, make primary keys, define anything in the TPM's memory, or decide what is measured.
 //!
 //! Section numbers are those of the TCG's TPM 2.0 Library Specification, revision 1.59.
 
 pub mod commands;
 mod kdf;
+pub mod keyslot;
 pub mod pcr;
 pub mod session;
 pub mod srk;
+pub mod token;
 pub mod tpm;
 pub mod transport;
 pub mod unseal;
+pub mod volume;
 pub mod wire;
 
 pub use pcr::{extend, latch};

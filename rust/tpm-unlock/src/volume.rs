@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads of a LUKS2 volume what it takes to open it: both copies of the header, and the area of one keyslot.
+
+use core::fmt;
+
+use base64ct::{Base64, Encoding};
+use boot_formats::bytes::OutOfRange;
+use boot_formats::luks2::{self, BINARY_HEADER, Header, Metadata, SECONDARY_OFFSETS, Which};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::keyslot::{self, KeyslotError, VolumeKey};
+
+/// Bytes of the longest secret that a TPM seals (part 2, 11.1.14).
+const MAX_SECRET: usize = 128;
+/// Characters of that in base64.
+const MAX_PASSPHRASE: usize = 172;
+
+/// The device that a volume lies on.
+pub trait Disk {
+    /// Its size in bytes.
+    fn bytes(&self) -> u64;
+
+    /// Fills `buffer` with the bytes from `offset` on, which are all there.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError>;
+}
+
+/// The device did not give what it should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// The kernel's error number; 0 if it gave less than there is.
+    pub errno: i32,
+}
+
+/// Why a volume cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeError {
+    /// The device does not give its bytes.
+    Read {
+        /// From where on.
+        offset: u64,
+        /// Why.
+        error: ReadError,
+    },
+    /// The header is refused, or what it says.
+    Header(luks2::Error),
+    /// The keyslot stays shut.
+    Keyslot(KeyslotError),
+    /// The secret is longer than a TPM seals.
+    Secret {
+        /// Its bytes.
+        found: usize,
+    },
+}
+
+impl From<luks2::Error> for VolumeError {
+    fn from(error: luks2::Error) -> Self {
+        Self::Header(error)
+    }
+}
+
+impl From<KeyslotError> for VolumeError {
+    fn from(error: KeyslotError) -> Self {
+        Self::Keyslot(error)
+    }
+}
+
+impl fmt::Display for VolumeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { offset, error } => write!(f, "read at byte {offset}: errno {}", error.errno),
+            Self::Header(error) => error.fmt(f),
+            Self::Keyslot(error) => error.fmt(f),
+            Self::Secret { found } => write!(f, "secret of {found} bytes, at most 128"),
+        }
+    }
+}
+
+impl core::error::Error for VolumeError {}
+
+/// The copies of a volume's header, as they were read.
+#[derive(Debug)]
+pub struct Copies {
+    primary: Vec<u8>,
+    secondary: Option<(u64, Vec<u8>)>,
+}
+
+impl Copies {
+    /// Reads both. Which of them are good is for [`Copies::header`] to say; a secondary copy that is nowhere to be found is left out.
+    ///
+    /// # Errors
+    /// [`VolumeError::Read`], and [`VolumeError::Header`] for a device that is shorter than a header.
+    pub fn read(disk: &impl Disk) -> Result<Self, VolumeError> {
+        let first = read(disk, 0, BINARY_HEADER as u64)?;
+        let Ok(size) = luks2::size_of(&first, Which::Primary) else {
+            // It may be anywhere that one can be.
+            return Ok(Self { primary: first, secondary: find_secondary(disk, &SECONDARY_OFFSETS)? });
+        };
+        let primary = read(disk, 0, size)?;
+        let mut secondary = find_secondary(disk, &[size])?;
+        if secondary.is_none() && luks2::parse_header(&primary, Which::Primary).is_err() {
+            secondary = find_secondary(disk, &SECONDARY_OFFSETS)?;
+        }
+        Ok(Self { primary, secondary })
+    }
+
+    /// The header that counts.
+    ///
+    /// # Errors
+    /// [`VolumeError::Header`] with what is wrong with the primary copy, if none is good.
+    pub fn header(&self) -> Result<Header<'_>, VolumeError> {
+        let primary = luks2::parse_header(&self.primary, Which::Primary);
+        let header = match &self.secondary {
+            Some((offset, bytes)) => {
+                luks2::choose(primary, luks2::parse_header(bytes, Which::Secondary { offset: *offset }))
+            }
+            None => primary,
+        };
+        header.map_err(VolumeError::Header)
+    }
+}
+
+/// The first of these places that a secondary copy says that it lies at, and all of it.
+fn find_secondary(disk: &impl Disk, offsets: &[u64]) -> Result<Option<(u64, Vec<u8>)>, VolumeError> {
+    for &offset in offsets {
+        // Behind the end of a small volume there is none.
+        if offset.saturating_mul(2) > disk.bytes() {
+            break;
+        }
+        let first = read(disk, offset, BINARY_HEADER as u64)?;
+        if let Ok(size) = luks2::size_of(&first, Which::Secondary { offset }) {
+            return Ok(Some((offset, read(disk, offset, size)?)));
+        }
+    }
+    Ok(None)
+}
+
+/// The passphrase that systemd makes of what a TPM unsealed: its base64.
+///
+/// # Errors
+/// [`VolumeError::Secret`].
+pub fn passphrase(secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, VolumeError> {
+    let too_long = VolumeError::Secret { found: secret.len() };
+    if secret.len() > MAX_SECRET {
+        return Err(too_long);
+    }
+    let mut text = Zeroizing::new([0; MAX_PASSPHRASE]);
+    let text = Base64::encode(secret, text.as_mut_slice()).map_err(|_| too_long)?;
+    Ok(Zeroizing::new(text.as_bytes().to_vec()))
+}
+
+/// Opens a keyslot: the volume key, and the number of the digest that it has.
+///
+/// # Errors
+/// [`VolumeError`].
+pub fn open(
+    disk: &impl Disk,
+    metadata: &Metadata<'_>,
+    keyslot: u8,
+    passphrase: &[u8],
+) -> Result<(u8, VolumeKey), VolumeError> {
+    let (id, digest) = metadata.digest(keyslot)?;
+    let keyslot = metadata.keyslot(keyslot)?;
+    let mut area = read(disk, keyslot.area.offset, keyslot.area.len)?;
+    let key = keyslot::open(&keyslot, &digest, &mut area, passphrase);
+    area.zeroize();
+    Ok((id, key?))
+}
+
+fn read(disk: &impl Disk, offset: u64, len: u64) -> Result<Vec<u8>, VolumeError> {
+    let available = disk.bytes().saturating_sub(offset);
+    let outside = VolumeError::Header(OutOfRange { offset, needed: len, available }.into());
+    if len > available {
+        return Err(outside);
+    }
+    // At most that of a header, 4 MiB: what calls this has seen to it.
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| outside)?];
+    disk.read(offset, &mut bytes).map_err(|error| VolumeError::Read { offset, error })?;
+    Ok(bytes)
+}
