@@ -128,8 +128,20 @@ impl Device {
     /// # Errors
     /// [`Call::Load`] with the errno of the target's constructor, [`Call::Layout`] for parameters that are too long.
     pub fn load(&self, sectors: u64, target: &str, parameters: &str) -> Result<(), Error> {
+        self.load_table(DM_READONLY_FLAG, sectors, target, parameters)
+    }
+
+    /// As [`Device::load`], a table that can be written through.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub fn load_writable(&self, sectors: u64, target: &str, parameters: &str) -> Result<(), Error> {
+        self.load_table(0, sectors, target, parameters)
+    }
+
+    fn load_table(&self, flags: u32, sectors: u64, target: &str, parameters: &str) -> Result<(), Error> {
         let mut request = self.request()?;
-        request.header.flags = DM_READONLY_FLAG;
+        request.header.flags = flags;
         request.header.target_count = 1;
         let mut spec = [0_u8; SPEC];
         put(&mut spec, 8, &sectors.to_ne_bytes())?;
@@ -166,6 +178,11 @@ impl Device {
         let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
         let line = core::str::from_utf8(line).map_err(|_| layout)?;
         heapless::String::try_from(line).map_err(|_| layout)
+    }
+
+    /// Leaves the device to whoever finds it by its name: it stays when this value is dropped.
+    pub fn leave(mut self) {
+        self.armed = false;
     }
 
     /// Asks the kernel to remove the device when its last user is gone, instead of when this value is dropped.

@@ -15,6 +15,7 @@ pub mod block;
 pub mod boot_log;
 pub mod build_id;
 pub mod clock;
+pub mod crypt;
 pub mod dm;
 mod entry;
 pub mod file;

@@ -171,8 +171,8 @@ fn slice(image: &[u8], range: ByteRange) -> Result<&[u8]> {
 /// Input of the target `luks2`: bytes of the volume, the JSON of its primary header.
 fn luks2(volume: &[u8]) -> Result<Vec<u8>> {
     let json = volume.get(4096..16384).context("shorter than a header")?;
-    let end = json.iter().position(|byte| *byte == 0).context("JSON without an end")?;
-    Ok([&u64::try_from(volume.len())?.to_le_bytes(), &json[..end]].concat())
+    let json = json.split(|byte| *byte == 0).next().context("no JSON")?;
+    Ok([&u64::try_from(volume.len())?.to_le_bytes(), json].concat())
 }
 
 /// Input of the target `verity`: sizes of both partitions, the superblock.
