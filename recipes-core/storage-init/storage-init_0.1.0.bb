@@ -3,7 +3,7 @@ SUMMARY = "PID 1 of the mini-initramfs: mounts a signed DDI and executes its ini
 DESCRIPTION = "A static Rust binary that finds a UAPI discoverable disk image on the ESP or in a partition, has the \
 kernel check its signature (or checks it itself), mounts it by dm-verity and hands over to its init."
 SECTION = "base"
-LICENSE = "MIT OR Apache-2.0"
+LICENSE = "MIT | Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE-MIT;md5=a53353d5a740152cce4b59c6494c1394 \
                     file://LICENSE-APACHE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
@@ -49,6 +49,8 @@ python storage_init_static_target() {
 }
 do_rust_gen_targets[postfuncs] += "storage_init_static_target"
 RUSTFLAGS:append:class-target = " -Ctarget-feature=+crt-static -Crelocation-model=static"
+# rustc names each library once, in one order; glibc's and gcc's static ones need each other (outline atomics of aarch64).
+RUSTFLAGS:append:class-target = " -Clink-arg=-Wl,-Bstatic,--start-group,-lgcc,-lgcc_eh,-lc,--end-group"
 
 do_install() {
     install -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/storage-init ${D}/init
