@@ -3,38 +3,17 @@ SUMMARY = "PID 1 of the mini-initramfs: mounts a signed DDI and executes its ini
 DESCRIPTION = "A static Rust binary that finds a UAPI discoverable disk image on the ESP or in a partition, has the \
 kernel check its signature (or checks it itself), mounts it by dm-verity and hands over to its init."
 SECTION = "base"
-LICENSE = "MIT | Apache-2.0"
-LIC_FILES_CHKSUM = "file://LICENSE-MIT;md5=a53353d5a740152cce4b59c6494c1394 \
-                    file://LICENSE-APACHE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
-# The sources are this layer's own: an edit in rust/ rebuilds. Cargo wants every member of the workspace to be there.
-FILESEXTRAPATHS:prepend := "${THISDIR}/../../rust:${THISDIR}/../..:"
-SRC_URI = "file://Cargo.toml \
-           file://Cargo.lock \
-           file://boot-formats \
-           file://boot-record \
-           file://bootlog \
-           file://ddi \
-           file://kernel-edge \
-           file://mini-initramfs \
-           file://signature-check \
-           file://storage-init \
-           file://tpm-policy \
-           file://tpm-unlock \
-           file://LICENSE-MIT \
-           file://LICENSE-APACHE"
+INITOVERLAYFS_PACKAGE = "storage-init"
+require ../initoverlayfs-rust.inc
+require conf/initoverlayfs.inc
 
-require ../initoverlayfs-crates.inc
-
-S = "${UNPACKDIR}"
-
-inherit cargo
+DEPENDS += "virtual/cross-binutils"
 
 # user-signature: `signature = user-space`, for kernels that cannot check signatures themselves (docs/boot-flow.md).
-PACKAGECONFIG ??= ""
+PACKAGECONFIG ??= "${@bb.utils.contains('INITOVERLAYFS_SIGNATURE_CHECK', 'user-space', 'user-signature', '', d)}"
 PACKAGECONFIG[user-signature] = ",,"
-CARGO_BUILD_FLAGS += "--package storage-init \
-                      ${@bb.utils.contains('PACKAGECONFIG', 'user-signature', '--features user-signature', '', d)}"
+CARGO_BUILD_FLAGS += "${@bb.utils.contains('PACKAGECONFIG', 'user-signature', '--features user-signature', '', d)}"
 
 # oe-core's target specification knows static linking for musl only; elsewhere rustc would ignore the request and make
 # a dynamic program, which cannot run where there is no loader.
@@ -52,12 +31,34 @@ RUSTFLAGS:append:class-target = " -Ctarget-feature=+crt-static -Crelocation-mode
 # rustc names each library once, in one order; glibc's and gcc's static ones need each other (outline atomics of aarch64).
 RUSTFLAGS:append:class-target = " -Clink-arg=-Wl,-Bstatic,--start-group,-lgcc,-lgcc_eh,-lc,--end-group"
 
+# Where bootlog looks for the strings of a build's log: by build ID, as debuggers do.
+STORAGE_INIT_STRINGS = "${libdir}/debug/.build-id"
+
 do_install() {
-    install -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/storage-init ${D}/init
+    binary=${B}/target/${CARGO_TARGET_SUBDIR}/storage-init
+    install -m 0755 $binary ${D}/init
     if ${READELF} --program-headers --wide ${D}/init | grep -q INTERP; then
         bbfatal "storage-init asks for a program interpreter: it is not static, and cannot run as PID 1 of the mini-initramfs"
     fi
+
+    id=$(${READELF} --notes --wide $binary | sed -n 's/.*Build ID: *//p' | head -n 1)
+    [ ${#id} -eq 40 ] || bbfatal "storage-init has no build ID by which its log would be read"
+    folder=${D}${STORAGE_INIT_STRINGS}/$(printf %.2s $id)
+    install -d $folder
+    ${OBJCOPY} --only-section=.defmt --only-section=.note.gnu.build-id $binary $folder/$(printf %s $id | cut -c 3-).debug
+}
+
+# The limit is for the binary as it is shipped, without what debuggers read.
+PACKAGEFUNCS += "storage_init_size"
+storage_init_size() {
+    bytes=$(stat -c %s ${PKGDEST}/${PN}/init)
+    [ $bytes -le $(expr ${INITOVERLAYFS_BINARY_MAX_KIB} \* 1024) ] \
+        || bbfatal "INITOVERLAYFS_BINARY_MAX_KIB = \"${INITOVERLAYFS_BINARY_MAX_KIB}\": storage-init has $bytes bytes"
 }
 
 # It is /init of an initramfs and nothing else: no other path of any image has it.
 FILES:${PN} = "/init"
+PACKAGES =+ "${PN}-strings"
+SUMMARY:${PN}-strings = "The strings of storage-init's log, for bootlog"
+FILES:${PN}-strings = "${STORAGE_INIT_STRINGS}"
+INSANE_SKIP:${PN}-strings += "debug-files arch"

@@ -31,3 +31,4 @@ pub mod tamper;
 pub mod target;
 pub mod tools;
 pub mod userspace;
+pub mod variables;

@@ -13,6 +13,7 @@ use xtask::plan::{self, Cost};
 use xtask::tools::Tools;
 use xtask::{
     bench, crates_inc, debian_kernel, fuzz, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace,
+    variables,
 };
 
 /// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
@@ -67,6 +68,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Writes docs/variables.md from the layer's variables.
+    Variables {
+        /// Only compares; exit status 1 if it differs.
+        #[arg(long)]
+        check: bool,
+    },
     /// Writes the recipes' list of crates.
     Crates {
         /// Only checks that it is what rust/Cargo.lock gives.
@@ -108,6 +115,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Prepare => prepare(),
         Command::Tool { program, arguments } => tool(program, arguments),
         Command::Refusals { check } => refusals::run(check).map(|()| ExitCode::SUCCESS),
+        Command::Variables { check } => variables::run(repository::root(), check).map(|()| ExitCode::SUCCESS),
         Command::Crates { check } => crates_inc::run(repository::root(), check).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::progress::human;
 use crate::target::host_cargo;
 use crate::tools::Tools;
-use crate::{bench, crates_inc, layer, no_panic, refusals, repository};
+use crate::{bench, crates_inc, layer, no_panic, refusals, repository, variables};
 
 /// Folders with a Cargo workspace of their own, and clippy's options in it.
 const WORKSPACES: [(&str, &[&str]); 4] = [
@@ -162,6 +162,7 @@ fn fuzz(cache: &Cache, tools: &Tools) -> Result<Tally> {
 fn parse_layer(cache: &Cache, tools: &Tools) -> Result<Tally> {
     let mut tally = counted("parser", layer::parse_command(cache, tools)?)?;
     tally.add(outcome("list of crates", &crates_inc::run(repository::root(), true)));
+    tally.add(outcome("docs/variables.md", &variables::run(repository::root(), true)));
     Ok(tally)
 }
 

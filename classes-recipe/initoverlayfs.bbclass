@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# The layer's variables and their checks. Inherited by signed-ddi and mini-initramfs; recipes use those.
+#
+# A value that is wrong ends the build when the recipe is parsed, by naming variable, value and what is allowed. A value
+# that has to be set and is not makes the recipe unbuildable, with that as the reason: the layer can be parsed without it.
+
+require conf/initoverlayfs.inc
+
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_SIGNING] = "key detached"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_SIGNATURE_CHECK] = "kernel user-space"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_OVERLAY] = "on off"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_DANGEROUSLY_UNSIGNED] = "0 1"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_DEBUG] = "0 1"
+# Several of these, none twice.
+INITOVERLAYFS_LISTS[INITOVERLAYFS_SOURCES] = "esp-file partition"
+INITOVERLAYFS_LISTS[INITOVERLAYFS_STORAGE] = "mmc nvme ufs virtio"
+INITOVERLAYFS_LISTS[INITOVERLAYFS_FEATURES] = "cryptsetup lvm2 mdadm"
+
+def initoverlayfs_fatal(d, name, allowed):
+    bb.fatal('%s = "%s": %s' % (name, d.getVar(name) or '', allowed))
+
+def initoverlayfs_check_file(d, name, path):
+    import os
+    if not os.path.isabs(path) or not os.path.isfile(path):
+        initoverlayfs_fatal(d, name, 'expected the absolute path of a file, and %s is none' % path)
+
+def initoverlayfs_check_number(d, name):
+    value = d.getVar(name) or ''
+    if not value.isdecimal() or int(value) == 0:
+        initoverlayfs_fatal(d, name, 'expected a whole number greater than 0')
+
+# What can be told without building anything.
+def initoverlayfs_check(d):
+    import re
+    for name, allowed in (d.getVarFlags('INITOVERLAYFS_CHOICES') or {}).items():
+        if d.getVar(name) not in allowed.split():
+            initoverlayfs_fatal(d, name, 'expected one of: ' + allowed)
+    for name, allowed in (d.getVarFlags('INITOVERLAYFS_LISTS') or {}).items():
+        words = (d.getVar(name) or '').split()
+        if len(set(words)) != len(words) or not set(words) <= set(allowed.split()):
+            initoverlayfs_fatal(d, name, 'expected words out of: %s, none twice' % allowed)
+    if not (d.getVar('INITOVERLAYFS_SOURCES') or '').split():
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_SOURCES', 'expected at least one of: esp-file partition')
+    if not re.fullmatch(r'[a-z0-9][a-z0-9.-]{0,63}', d.getVar('INITOVERLAYFS_IMAGE_ID') or ''):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_IMAGE_ID', 'expected lower-case letters, digits, "-" and ".", at most 64')
+    if not re.fullmatch(r'[A-Za-z0-9.~^-]{1,64}', d.getVar('INITOVERLAYFS_IMAGE_VERSION') or ''):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_IMAGE_VERSION', 'expected letters, digits, ".", "~", "^" and "-", at most 64')
+    initoverlayfs_check_number(d, 'INITOVERLAYFS_PARTITION_SIZE')
+    initoverlayfs_check_number(d, 'INITOVERLAYFS_BINARY_MAX_KIB')
+
+    certificate = d.getVar('INITOVERLAYFS_CERTIFICATE') or ''
+    if certificate:
+        initoverlayfs_check_file(d, 'INITOVERLAYFS_CERTIFICATE', certificate)
+    trusted = (d.getVar('INITOVERLAYFS_TRUSTED_CERTIFICATES') or '').split()
+    if len(trusted) > 4:
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_TRUSTED_CERTIFICATES', 'expected at most four paths')
+    for path in trusted:
+        initoverlayfs_check_file(d, 'INITOVERLAYFS_TRUSTED_CERTIFICATES', path)
+    for name in ('INITOVERLAYFS_SIGNATURE', 'INITOVERLAYFS_OPENSSL_CONF', 'INITOVERLAYFS_CONFIG'):
+        if d.getVar(name):
+            initoverlayfs_check_file(d, name, d.getVar(name))
+
+    key = d.getVar('INITOVERLAYFS_SIGNING_KEY') or ''
+    if key and not key.startswith('pkcs11:'):
+        initoverlayfs_check_file(d, 'INITOVERLAYFS_SIGNING_KEY', key)
+    if key and not certificate:
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a key without a certificate: set INITOVERLAYFS_CERTIFICATE')
+    if key.startswith('pkcs11:') and not d.getVar('INITOVERLAYFS_OPENSSL_CONF'):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a PKCS#11 URI: set INITOVERLAYFS_OPENSSL_CONF')
+    if key and d.getVar('INITOVERLAYFS_SIGNING') == 'detached':
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING', 'but INITOVERLAYFS_SIGNING_KEY is set: expected "key", or no key')
+    if d.getVar('INITOVERLAYFS_SIGNATURE') and d.getVar('INITOVERLAYFS_SIGNING') != 'detached':
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNATURE', 'is for INITOVERLAYFS_SIGNING = "detached" alone')
+    if d.getVar('INITOVERLAYFS_DEBUG') == '1':
+        for path in trusted:
+            if not initoverlayfs_is_development(path):
+                initoverlayfs_fatal(d, 'INITOVERLAYFS_DEBUG', 'a debug option together with the production certificate %s: '
+                                    'expected one whose common name contains DEVELOPMENT' % path)
+
+    collections = (d.getVar('BBFILE_COLLECTIONS') or '').split()
+    for feature in (d.getVar('INITOVERLAYFS_FEATURES') or '').split():
+        if feature in ('cryptsetup', 'lvm2') and 'openembedded-layer' not in collections:
+            initoverlayfs_fatal(d, 'INITOVERLAYFS_FEATURES', '%s needs the layer meta-oe (meta-openembedded)' % feature)
+
+# A certificate as DER. What is not one is refused by the programs that use it, in their words.
+def initoverlayfs_der(path):
+    import base64, re
+    with open(path) as file:
+        found = re.search('-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----', file.read(), re.S)
+    return base64.b64decode(found.group(1)) if found else b''
+
+# Whether the subject's common name (2.5.4.3), the last that the certificate holds, contains DEVELOPMENT.
+def initoverlayfs_is_development(path):
+    der = initoverlayfs_der(path)
+    at = der.rfind(b'\x06\x03\x55\x04\x03')
+    return at >= 0 and b'DEVELOPMENT' in der[at + 7:at + 7 + der[at + 6]]
+
+# Settings without which nothing can be built.
+def initoverlayfs_check_required(d, names):
+    for name in names:
+        if not (d.getVar(name) or '').strip():
+            raise bb.parse.SkipRecipe('%s is not set (docs/variables.md of meta-initoverlayfs)' % name)
+
+python () {
+    initoverlayfs_check(d)
+}

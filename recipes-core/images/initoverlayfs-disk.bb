@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+SUMMARY = "A disk to boot from: ESP with kernel and boot image, a partition with the boot image, a root file system"
+DESCRIPTION = "An example for qemuarm64, and what a board's disk image can be made after (files/wic)."
+LICENSE = "MIT"
+
+IMAGE_FSTYPES = "wic wic.bmap"
+IMAGE_FEATURES = "${EXTRA_IMAGE_FEATURES}"
+IMAGE_INSTALL = "packagegroup-core-boot ${CORE_IMAGE_EXTRA_INSTALL}"
+
+inherit core-image features_check
+REQUIRED_DISTRO_FEATURES = "initoverlayfs systemd"
+require conf/initoverlayfs.inc
+# wic waits for the image of this name.
+INITRAMFS_IMAGE ?= "mini-initramfs"
+
+WKS_FILE = "initoverlayfs-disk.wks.in"
+# The image under the name that storage-init looks for.
+INITOVERLAYFS_NAME = "${INITOVERLAYFS_IMAGE_ID}_${INITOVERLAYFS_IMAGE_VERSION}"
+INITOVERLAYFS_DDI = "initoverlayfs-image${IMAGE_MACHINE_SUFFIX}${IMAGE_NAME_SUFFIX}.signed-ddi"
+IMAGE_BOOT_FILES = "${KERNEL_IMAGETYPE} \
+                    ${INITRAMFS_DEPLOY_DIR_IMAGE}/mini-initramfs${IMAGE_MACHINE_SUFFIX}.cpio;mini-initramfs.cpio \
+                    ${INITOVERLAYFS_DDI};initoverlayfs/${INITOVERLAYFS_NAME}.raw"
+# With INITRAMFS_MULTICONFIG it is another configuration's.
+INITRAMFS_DEPLOY_DIR_IMAGE ?= "${DEPLOY_DIR_IMAGE}"
+WICVARS += "INITOVERLAYFS_DDI INITOVERLAYFS_NAME INITOVERLAYFS_PARTITION_SIZE"
+do_image_wic[depends] += "initoverlayfs-image:do_image_complete virtual/kernel:do_deploy"
