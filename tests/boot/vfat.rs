@@ -58,6 +58,13 @@ pub fn tests() -> Vec<Test> {
                 ],
             )
         }),
+        test("file_in_one_run_is_read_beside_vfat", |bench, folder| {
+            read_by(bench, folder, DataDevice::Loop, &Layout { mebibytes: 40, ..Layout::of(Fat::ThirtyTwo) })
+        }),
+        test("file_in_pieces_is_read_through_vfat", |bench, folder| {
+            let layout = Layout { mebibytes: 40, fragmented: true, ..Layout::of(Fat::ThirtyTwo) };
+            read_by(bench, folder, DataDevice::Linear, &layout)
+        }),
         test("name_in_capitals_boots_among_thousands", crowded_capitals),
         test("broken_volumes_are_refused_and_the_next_one_boots", broken),
         test("file_of_260_mebibytes_boots", large_file),
@@ -151,6 +158,37 @@ fn every_volume(bench: &Bench, folder: &Path, layouts: &[Layout]) -> Result<()> 
         let said = format!("FAT-fs (vda{last}): Volume was not properly unmounted");
         ensure!(outcome.console.iter().any(|line| line.contains(&said)), "not said: {said}\n{}", console(&outcome));
     }
+    Ok(())
+}
+
+/// What the data of the DDI are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DataDevice {
+    /// A loop device over a part of the partition.
+    Loop,
+    /// dm-linear over the loop device of the file, which the hash tree is read from in any case.
+    Linear,
+}
+
+impl DataDevice {
+    /// What dm-verity's table says: `HASH-verity: 0 SECTORS verity 1 DATA HASHES ...`. Major number 7 is that of loop devices.
+    fn of(outcome: &Outcome) -> Result<Self> {
+        let table = outcome.report.as_ref().context("no report")?.text("verity-table")?;
+        let line = table.lines().find(|line| line.contains("-verity:")).context("no verity device")?;
+        let (_, devices) = line.split_once(" verity 1 ").with_context(|| line.to_owned())?;
+        let mut devices = devices.split(' ');
+        let (data, hashes) = devices.next().zip(devices.next()).with_context(|| line.to_owned())?;
+        ensure!(hashes.starts_with("7:") && data != hashes, "hashes on {hashes}, data on {data}");
+        Ok(if data.starts_with("7:") { Self::Loop } else { Self::Linear })
+    }
+}
+
+fn read_by(bench: &Bench, folder: &Path, wanted: DataDevice, layout: &Layout) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small { version: VERSION, ..Small::default() })?;
+    let outcome = boot(bench, folder, vec![layout.write(bench, folder, 1, &ddi, VERSION)?])?;
+    assert_boots(&outcome, &ddi)?;
+    let found = DataDevice::of(&outcome)?;
+    ensure!(found == wanted, "data are read from {found:?}, expected {wanted:?}");
     Ok(())
 }
 

@@ -33,6 +33,7 @@ pub mod signature_json;
 pub mod uevent;
 pub mod verity;
 pub mod version;
+pub mod vfat;
 pub mod x509;
 
 pub use guid::Guid;

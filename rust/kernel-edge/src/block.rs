@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `open`, `lseek`, `ioctl(BLKSSZGET, BLKPG)`: block devices and their partitions.
+//! `open`, `lseek`, `posix_fadvise`, `ioctl(BLKSSZGET, BLKBSZSET, BLKPG)`: block devices and their partitions.
 //!
 //! See block/ioctl.c and include/uapi/linux/blkpg.h.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, SeekFrom};
+use rustix::fs::{Advice, Mode, OFlags, SeekFrom};
 
 use crate::Errno;
 
@@ -134,6 +135,23 @@ impl ReadOnly {
         Ok(done)
     }
 
+    /// Makes `bytes` the unit in which the kernel keeps what it has read of the device: what a file system is going to ask for when
+    /// it is mounted, which else throws away what was read before. Lasts as long as somebody has the device open. Best effort.
+    pub fn set_block_size(&self, bytes: u16) {
+        let bytes = i32::from(bytes);
+        // SAFETY: BLKBSZSET reads one int (its number says size_t), which lives through the call.
+        let _ = unsafe { blkbszset(self.fd.as_raw_fd(), &raw const bytes) };
+    }
+
+    /// Has the kernel read these bytes in as few requests as it can, for whoever asks for them next: us, or a file system that
+    /// is mounted from this device. Best effort, and no wait for the end of it: who needs the bytes will see what is wrong.
+    pub fn read_ahead(&self, offset: u64, len: u64) {
+        // No length means "up to the end".
+        if let Some(len) = NonZeroU64::new(len) {
+            let _ = rustix::fs::fadvise(&self.fd, offset, Some(len), Advice::WillNeed);
+        }
+    }
+
     /// Tells the kernel of a partition that it has not found itself (it does not use the backup table).
     /// `offset` and `bytes` are in bytes; `number` counts from 1.
     ///
@@ -167,6 +185,13 @@ impl AsFd for ReadOnly {
         self.fd.as_fd()
     }
 }
+
+nix::ioctl_write_ptr_bad!(
+    /// `BLKBSZSET _IOW(0x12,113,size_t)`
+    blkbszset,
+    nix::request_code_write!(0x12, 113, size_of::<usize>()),
+    i32
+);
 
 const BLKPG_ADD_PARTITION: i32 = 1;
 const BLKPG_PARTITION_BYTES: i32 = 152;

@@ -19,6 +19,7 @@ pub mod crypt;
 pub mod dm;
 mod entry;
 pub mod file;
+pub mod file_map;
 pub mod keyring;
 pub mod kmsg;
 pub mod loop_device;

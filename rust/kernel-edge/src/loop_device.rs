@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `ioctl(LOOP_CTL_GET_FREE, LOOP_CONFIGURE)`: a file as a block device.
+//! `ioctl(LOOP_CTL_GET_FREE, LOOP_CONFIGURE)`: a file, or a part of a block device, as a block device.
 //!
 //! See drivers/block/loop.c, include/uapi/linux/loop.h and loop(4).
 
@@ -34,23 +34,38 @@ impl fmt::Display for Error {
     }
 }
 
-/// A loop device over a file, read-only. It goes away by itself (LO_FLAGS_AUTOCLEAR) when the
+/// A read-only loop device. It goes away by itself (LO_FLAGS_AUTOCLEAR) when the
 /// last user of the block device lets go of it; this value is one of them.
 #[derive(Debug)]
 pub struct LoopDevice {
     device: block::ReadOnly,
 }
 
+/// The part of its backing that a loop device shows, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The first byte.
+    pub offset: u64,
+    /// How many; 0 is all up to the end.
+    pub len: u64,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self { offset: 0, len: 0 };
+}
+
 impl LoopDevice {
-    /// Puts a free loop device over `file`, which must be open for reading. Its pages are cached once, by the block
-    /// device (LO_FLAGS_DIRECT_IO), where the file system under it can read directly: for that `sector_size`, in bytes,
-    /// is the one of the disk below.
+    /// Puts a free loop device over a part of `backing`, a file or block device that must be open for reading. Its pages are
+    /// cached once, by the loop device (LO_FLAGS_DIRECT_IO), where what is below can be read directly: for that `sector_size`,
+    /// in bytes, is the one of the disk below, and the part begins at a multiple of it.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn over(file: BorrowedFd<'_>, sector_size: u32) -> Result<Self, Error> {
+    pub fn over(backing: BorrowedFd<'_>, part: Part, sector_size: u32) -> Result<Self, Error> {
         let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::NoLoop)?;
+        let config = LoopConfig::read_only(backing, part, sector_size);
         // Another process may take the free device between the two calls. There is none in the mini-initramfs but on
         // the busy machine of a test, so a few tries are all it needs.
         let mut tries = 0_u8;
@@ -62,15 +77,12 @@ impl LoopDevice {
             if fmt::Write::write_fmt(&mut path, format_args!("/dev/loop{number}")).is_err() {
                 return Err(Error::GetFree(Errno::RANGE));
             }
-            let device = block::ReadOnly::open(&path).map_err(Error::Open)?;
-            let config = LoopConfig::read_only(file, sector_size);
+            let device = rustix::fs::open(&*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|errno| Error::Open(block::Error { call: block::Call::Open, errno }))?;
             // SAFETY: LOOP_CONFIGURE reads one loop_config (layout asserted below), which lives through the call.
-            match unsafe { loop_configure(std::os::fd::AsFd::as_fd(&device).as_raw_fd(), &raw const config) } {
-                Ok(_) => {
-                    // Opened before there was a backing file: only a new look knows the size.
-                    let device = block::ReadOnly::open(&path).map_err(Error::Open)?;
-                    return Ok(Self { device });
-                }
+            match unsafe { loop_configure(device.as_raw_fd(), &raw const config) } {
+                // Its size is known only now.
+                Ok(_) => return block::ReadOnly::from_fd(device).map(|device| Self { device }).map_err(Error::Open),
                 Err(nix::Error::EBUSY) if tries < 8 => tries = tries.saturating_add(1),
                 Err(errno) => return Err(Error::Configure(Errno::from_raw_os_error(errno as i32))),
             }
@@ -118,17 +130,17 @@ struct LoopConfig {
 const _: () = assert!(size_of::<LoopInfo64>() == 232 && size_of::<LoopConfig>() == 304);
 
 impl LoopConfig {
-    fn read_only(file: BorrowedFd<'_>, sector_size: u32) -> Self {
+    fn read_only(backing: BorrowedFd<'_>, part: Part, sector_size: u32) -> Self {
         Self {
             // A BorrowedFd is never negative.
-            fd: file.as_raw_fd().unsigned_abs(),
+            fd: backing.as_raw_fd().unsigned_abs(),
             block_size: sector_size,
             info: LoopInfo64 {
                 device: 0,
                 inode: 0,
                 rdevice: 0,
-                offset: 0,
-                sizelimit: 0,
+                offset: part.offset,
+                sizelimit: part.len,
                 number: 0,
                 encrypt_type: 0,
                 encrypt_key_size: 0,

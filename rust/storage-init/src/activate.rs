@@ -16,7 +16,7 @@ use crate::config::read_all;
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::Failure;
 use crate::measure::Measured;
-use crate::verify::{Facts, Parent};
+use crate::verify::{DataDevice, Facts, Parent};
 
 /// By this file systemd knows that it runs from an initrd (os-release(5)).
 const INITRD_RELEASE: &str = "etc/initrd-release";
@@ -31,7 +31,7 @@ pub struct VerityDevice {
     measurement: Measurement,
     // In the order in which they must go.
     verity: dm::Device,
-    data: dm::Device,
+    data: DataDevice,
     parent: Parent,
 }
 
@@ -57,7 +57,7 @@ impl VerityDevice {
     /// A write-protected ESP, which the system then cannot write either.
     pub fn let_esp_be_written(&self) -> Result<(), mounts::Error> {
         match &self.parent {
-            Parent::Loop(_, esp) => esp.make_superblock_writable(),
+            Parent::Loop(_, esp) => esp.files().make_superblock_writable(),
             Parent::Partition(_) => Ok(()),
         }
     }

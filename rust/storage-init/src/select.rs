@@ -7,9 +7,9 @@ use std::rc::Rc;
 use boot_formats::file_name::Tries;
 use boot_formats::version;
 use boot_record::config::Source;
-use kernel_edge::mounts::Mount;
 
 use crate::failure::DeviceLabel;
+use crate::sources::Esp;
 
 /// Most candidates of a disk that are tried; of more, the newest.
 pub const CANDIDATES: usize = 16;
@@ -36,8 +36,8 @@ pub struct Candidate {
 pub enum Origin {
     /// A file on a mounted ESP or XBOOTLDR; the mount lasts as long as a candidate of it is kept.
     EspFile {
-        /// The file system, attached nowhere.
-        esp: Rc<Mount>,
+        /// The partition, its file system attached nowhere.
+        esp: Rc<Esp>,
         /// The path in it.
         path: DeviceLabel,
         /// Bytes of a sector of the disk below.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where DDIs come from: the configured sources of one disk.
 
+mod esp;
 mod esp_file;
 mod partition;
+
+pub use esp::Esp;
 
 use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Table, Which};
@@ -124,7 +127,7 @@ fn node(disk: &BlockDevice, partition: &gpt::Partition, which: Which) -> Result<
 
 /// A partition as a device.
 #[derive(Debug)]
-struct Node {
+pub struct Node {
     /// Such as `mmcblk0p1`.
     name: DeviceLabel,
     /// Such as `/dev/mmcblk0p1`.

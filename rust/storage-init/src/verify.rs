@@ -5,6 +5,7 @@
 //! the layout, the signature's form, the signer, the hash tree's header, and last the signature itself: by the kernel when
 //! it loads the dm-verity table, or by [`user_space`] before that. Which of the two is the configuration's choice.
 
+mod data;
 mod signer;
 mod user_space;
 
@@ -22,15 +23,16 @@ use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::keyring::UserKey;
-use kernel_edge::loop_device::{self, LoopDevice};
-use kernel_edge::mounts::Mount;
+use kernel_edge::loop_device::{self, LoopDevice, Part};
 use kernel_edge::{dm, verity as kernel_verity};
 
 use crate::config::{Anchor, Settings};
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::select::{Candidate, Origin};
+use crate::sources::Esp;
 use crate::{measure, table};
 
+pub use data::DataDevice;
 pub use signer::Signer;
 pub use user_space::BUILT_IN as USER_SPACE_BUILT_IN;
 
@@ -60,7 +62,7 @@ pub struct SignedRoot {
     facts: Facts,
     // In the order in which they must go.
     verity: dm::Device,
-    data: dm::Device,
+    data: DataDevice,
     parent: Parent,
 }
 
@@ -71,7 +73,7 @@ impl SignedRoot {
     }
 
     /// Takes it apart, for who can show that it was measured.
-    pub fn into_parts(self, _: &measure::Done) -> (Facts, dm::Device, dm::Device, Parent) {
+    pub fn into_parts(self, _: &measure::Done) -> (Facts, dm::Device, DataDevice, Parent) {
         (self.facts, self.verity, self.data, self.parent)
     }
 }
@@ -79,8 +81,8 @@ impl SignedRoot {
 /// The block device that holds the whole DDI.
 #[derive(Debug)]
 pub enum Parent {
-    /// A loop device over a file of a mounted ESP.
-    Loop(LoopDevice, Rc<Mount>),
+    /// A loop device over a file of a mounted ESP. It keeps the file's clusters the file's, whatever becomes of its name.
+    Loop(LoopDevice, Rc<Esp>),
     /// A partition.
     Partition(ReadOnly),
 }
@@ -110,24 +112,38 @@ impl Blame<'_> {
 pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
     let blame = Blame(&candidate.label);
     let image = open(candidate)?;
+    // First, so that vfat finds its table read.
+    let run = match &candidate.origin {
+        Origin::EspFile { esp, .. } => esp.run_of(&image),
+        Origin::Partition { .. } => None,
+    };
     let (described, signer, anchor) = describe(&image, &settings.anchors, &blame)?;
     let judge = match settings.config.signature {
         SignaturePath::Kernel => Judge::Kernel,
         SignaturePath::UserSpace => Judge::UserSpace(user_space::check(&described.signature, anchor, &blame)?),
     };
 
-    let parent = match &candidate.origin {
-        Origin::EspFile { esp, sector_size, .. } => {
-            let device = LoopDevice::over(image.as_fd(), *sector_size).map_err(|error| match error {
-                loop_device::Error::NoLoop(_) => blame.failure(Reason::KernelLacks, error),
-                _ => blame.failure(Reason::Io, error),
-            })?;
-            Parent::Loop(device, Rc::clone(esp))
-        }
-        Origin::Partition { .. } => Parent::Partition(image),
+    let loop_failure = |error| match error {
+        loop_device::Error::NoLoop(_) => blame.failure(Reason::KernelLacks, error),
+        _ => blame.failure(Reason::Io, error),
     };
     let control = dm::Control::open().map_err(|error| blame.failure(Reason::KernelLacks, error))?;
-    let data = described.map_data(&control, parent.device()).map_err(|error| blame.failure(Reason::Io, error))?;
+    let root = described.layout.root;
+    let (parent, data) = match &candidate.origin {
+        Origin::EspFile { esp, sector_size, .. } => {
+            let device = LoopDevice::over(image.as_fd(), Part::WHOLE, *sector_size).map_err(loop_failure)?;
+            let data = match run.and_then(|run| Some((esp.device()?, part_of(run, root)?))) {
+                Some((partition, bytes)) => DataDevice::run(partition, bytes, *sector_size),
+                None => DataDevice::linear(&control, device.device(), root, described.signature.root_hash),
+            };
+            (Parent::Loop(device, Rc::clone(esp)), data)
+        }
+        Origin::Partition { .. } => {
+            let data = DataDevice::linear(&control, &image, root, described.signature.root_hash);
+            (Parent::Partition(image), data)
+        }
+    };
+    let data = data.map_err(|error| blame.failure(Reason::Io, error))?;
     let verity = described.map_verity(&control, parent.device(), &data, &judge, &blame)?;
     Ok(SignedRoot {
         facts: Facts {
@@ -147,7 +163,8 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
 fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
     match &candidate.origin {
         Origin::EspFile { esp, path, .. } => {
-            esp.open(path).map_err(|errno| block::Error { call: block::Call::Open, errno }).and_then(ReadOnly::from_fd)
+            let opened = esp.files().open(path);
+            opened.map_err(|errno| block::Error { call: block::Call::Open, errno }).and_then(ReadOnly::from_fd)
         }
         Origin::Partition { node } => ReadOnly::open(node),
     }
@@ -201,26 +218,13 @@ impl Described {
         Ok(Self { layout, superblock, signature })
     }
 
-    /// dm-verity reads its data from the first block of a device, so the root partition becomes one.
-    fn map_data(&self, control: &dm::Control, parent: &ReadOnly) -> Result<dm::Device, DataError> {
-        let number = parent.number().map_err(DataError::Block)?;
-        let hash = self.signature.root_hash;
-        let data = control
-            .create(&text::<128>(format_args!("{hash}-data")), &text::<128>(format_args!("INITOVERLAYFS-DATA-{hash}")))
-            .map_err(DataError::Dm)?;
-        let ByteRange { offset, len } = self.layout.root;
-        data.load(len >> 9, "linear", &text::<64>(format_args!("{number} {}", offset >> 9))).map_err(DataError::Dm)?;
-        data.resume().map_err(DataError::Dm)?;
-        Ok(data)
-    }
-
     /// Loads the verity table: with the signature, which the kernel checks while it does, or, only against the proof that it was
     /// checked, without.
     fn map_verity(
         &self,
         control: &dm::Control,
         parent: &ReadOnly,
-        data: &dm::Device,
+        data: &DataDevice,
         judge: &Judge,
         blame: &Blame<'_>,
     ) -> Result<dm::Device, Failure> {
@@ -232,7 +236,7 @@ impl Described {
         // Of 4096 bytes: `require_4k` saw to it.
         let hash_offset_blocks = self.layout.verity.offset >> 12;
         let table = kernel_verity::Table {
-            data: data.number(),
+            data: data.number().map_err(|error| blame.failure(Reason::Io, error))?,
             hash: parent.number().map_err(|error| blame.failure(Reason::Io, error))?,
             block_sizes: (self.superblock.data_block_size, self.superblock.hash_block_size),
             data_blocks: self.superblock.data_blocks,
@@ -268,19 +272,10 @@ const fn reason_of(error: &kernel_verity::Error) -> Reason {
     }
 }
 
-/// Why the root partition did not become a device.
-enum DataError {
-    Block(block::Error),
-    Dm(dm::Error),
-}
-
-impl core::fmt::Display for DataError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Block(error) => write!(f, "{error}"),
-            Self::Dm(error) => write!(f, "data device: {error}"),
-        }
-    }
+/// Where `inner` lies, a part of what begins with the first byte of `outer`.
+fn part_of(outer: ByteRange, inner: ByteRange) -> Option<ByteRange> {
+    let bytes = ByteRange { offset: outer.offset.checked_add(inner.offset)?, len: inner.len };
+    outer.contains(&bytes).then_some(bytes)
 }
 
 /// The first bytes of a partition, at most `most`.

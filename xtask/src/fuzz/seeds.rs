@@ -10,7 +10,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail, ensure};
 use boot_formats::dps::{ROOT_ARM64, ROOT_ARM64_VERITY, ROOT_ARM64_VERITY_SIG};
 use boot_formats::gpt::{self, Geometry, Table, Which};
-use boot_formats::{ByteRange, bytes, ddi, signature_json};
+use boot_formats::{ByteRange, bytes, ddi, signature_json, vfat};
 use boot_record::boot_json::{BootRecord, FORMAT, MAX_JSON, Measurement, Refusal, SignerRecord, StageRecord};
 use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
@@ -51,6 +51,7 @@ pub fn make(cache: &Cache, tools: &Tools, folder: &Path) -> Result<()> {
             }
             Some("verity") => seeds.put("verity", &name, &superblock(1 << 40, 1 << 32, &read()?))?,
             Some("luks2") => seeds.put("luks2", &name, &luks2(&read()?)?)?,
+            Some("fat") => seeds.of_volume(&name, &read()?)?,
             Some("p7") => {
                 seeds.put_both("pkcs7", &name, &read()?)?;
                 let signer = if ELLIPTIC.contains(&name.as_str()) { name.as_str() } else { "rsa" };
@@ -149,6 +150,21 @@ impl Seeds<'_> {
             Ok(layout) => self.of_ddi(name, image, &table, &layout),
             Err(_) => self.put("ddi", name, &layout_seed(&[0; 32], &table)),
         }
+    }
+
+    /// Of a vfat: what the target `vfat` takes, with the root folder and with the table's beginning behind it.
+    fn of_volume(&self, name: &str, image: &[u8]) -> Result<()> {
+        let volume = vfat::parse(image, image.len() as u64)?;
+        let (cluster, file) = (2_u32, 2048_u64);
+        let table = volume.links(cluster, file).context("a volume without clusters")?;
+        for (piece, offset) in [("root", volume.root().offset), ("table", table.offset)] {
+            let entries = slice(image, ByteRange { offset, len: 512 })?;
+            let size = image.len() as u64;
+            let first = bytes::slice(image, 0, vfat::BOOT_SECTOR)?;
+            let seed = [&size.to_le_bytes(), first, &cluster.to_le_bytes(), &file.to_le_bytes(), entries].concat();
+            self.put("vfat", &format!("{name}-{piece}"), &seed)?;
+        }
+        Ok(())
     }
 
     fn of_ddi(&self, name: &str, image: &[u8], table: &Table, layout: &ddi::Layout) -> Result<()> {

@@ -28,5 +28,6 @@ mod signature_json;
 mod uevent;
 mod verity;
 mod version;
+mod vfat;
 mod written_again;
 mod x509;

@@ -7,19 +7,15 @@
 use std::rc::Rc;
 
 use boot_formats::file_name;
-use boot_record::config::{Config, EspFreeCount};
+use boot_record::config::Config;
 use boot_record::reason::Reason;
-use kernel_edge::block::ReadOnly;
-use kernel_edge::mounts::{Access, Mount, Parameter};
 use rustix::fs::{Dir, FileType};
 
 use super::Node;
+use super::esp::{Esp, FOLDER};
 use crate::failure::{Failure, text};
 use crate::select::{Candidate, Candidates, Origin};
 
-/// The folder of DDIs. The kernel's vfat ends it after 2 MiB (FAT_MAX_DIR_SIZE), some twenty thousand names: reading it
-/// needs no bound of its own.
-const FOLDER: &str = "initoverlayfs";
 /// Longest file name, in bytes: what fits a label beside the partition and the folder.
 const NAME: usize = 128;
 
@@ -35,11 +31,7 @@ pub fn search(
     rank: usize,
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
-    // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
-    let root_only = Parameter::Text("umask", "0077");
-    let trusts = config.esp_free_count == EspFreeCount::Trust && keeps_count(&node.path);
-    let options: &[Parameter<'_>] = if trusts { &[root_only, Parameter::Flag("usefree")] } else { &[root_only] };
-    let esp = Mount::new("vfat", &node.path, options, Access::ReadOnlyData).map_err(|error| {
+    let esp = Esp::mount(node, config).map_err(|error| {
         let reason = if error.is_unknown_file_system() {
             Reason::KernelLacks
         } else if error.is_unreadable() {
@@ -50,11 +42,11 @@ pub fn search(
         Failure::new(reason, &node.name, error)
     })?;
     let unreadable = |errno| Failure::new(Reason::Io, &node.name, format_args!("/{FOLDER}: {errno}"));
-    if !esp.has_directory(FOLDER).map_err(unreadable)? {
+    if !esp.files().has_directory(FOLDER).map_err(unreadable)? {
         return Ok(());
     }
     let esp = Rc::new(esp);
-    let folder = esp.open(FOLDER).map_err(unreadable)?;
+    let folder = esp.files().open(FOLDER).map_err(unreadable)?;
     for entry in Dir::new(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let Ok(name) = entry.file_name().to_str() else { continue };
@@ -80,24 +72,4 @@ pub fn search(
         });
     }
     Ok(())
-}
-
-/// Whether a volume says how many of its clusters are free, and was unmounted cleanly since. Then the kernel need not read
-/// the whole allocation table to count them, as it otherwise does when a loop device is set up over a file (it asks the
-/// file system for its block size by statfs(2)): half a megabyte on an ESP of 512 MiB.
-///
-/// FAT32 alone has that number (FSInfo). Only where the configuration says so: a number that is too low all the same, from
-/// a writer that keeps neither it nor the mark of a clean volume, has the kernel refuse to write (ENOSPC) to the system that
-/// shares this superblock. In a transition to another root none does: it is gone by then.
-///
-/// See the FAT specification (fatgen103), "FAT32 File System Boot Sector Structure", and fs/fat/inode.c, `fat_read_bpb`.
-fn keeps_count(node: &str) -> bool {
-    const SECTORS_PER_FAT16: core::ops::Range<usize> = 22..24;
-    const STATE: usize = 65;
-    const DIRTY: u8 = 1;
-    let mut sector = [0_u8; 512];
-    let read = ReadOnly::open(node).and_then(|device| device.read_at(&mut sector, 0));
-    read.is_ok_and(|len| len == sector.len())
-        && sector.get(SECTORS_PER_FAT16) == Some(&[0, 0])
-        && sector.get(STATE).is_some_and(|state| state & DIRTY == 0)
 }
