@@ -11,6 +11,7 @@ mod bootlog;
 mod candidates;
 mod corruption;
 mod devices;
+mod forced;
 mod modules;
 mod refusals;
 mod repart;
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
     tests.extend(candidates::tests());
     tests.extend(repart::tests());
     tests.extend(refusals::tests());
+    tests.extend(forced::tests());
     run(&arguments, tests).exit_code()
 }

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel of the boot tests: Debian's source of Linux 6.12, nothing but the layer's own fragments, one certificate. And a
-//! second one, for the tests of signatures alone: it knows more algorithms and certificates.
+//! The kernels of the boot tests: Debian's source of Linux 6.12, nothing but the layer's own fragments, one certificate.
+//!
+//! | kernel | what it has | who boots it |
+//! |---|---|---|
+//! | [`ensure`] | the fragments for every board | most tests, the bench |
+//! | [`ensure_measured`] | those for UEFI, TPM and dm-crypt besides | boots by firmware |
+//! | [`ensure_forced`] | mini-initramfs and command line built in, and no others taken | the tests of `force.cfg` |
+//! | [`ensure_for_signatures`] | more algorithms and certificates | the tests of signatures |
+//!
+//! All are built in one tree: what they have in common is compiled once.
 //!
 //! `allnoconfig` and the fragments are merged by the kernel's own merge_config.sh, as Yocto does. Every option that a
 //! fragment asks for must be in the result, or the build stops with the option's name.
 
-use std::collections::BTreeMap;
+mod fragments;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -18,9 +27,14 @@ use crate::plan::Cost;
 use crate::progress;
 use crate::repository;
 use crate::tools::{KERNEL_SOURCE, Tools};
+use fragments::{Fragment, lost, of_the_layer, requested};
 
 const KIND: &str = "kernel";
-/// The second kernel. It is built in the first one's tree: what both have in common is compiled once.
+const KIND_MEASURED: &str = "kernel-measured";
+/// What it has besides the fragments for every board.
+const FRAGMENTS_MEASURED: [&str; 3] = ["crypt.cfg", "efi.cfg", "tpm.cfg"];
+const KIND_FORCED: &str = "kernel-forced";
+const FRAGMENTS_FORCED: [&str; 1] = ["force.cfg"];
 const KIND_FOR_SIGNATURES: &str = "kernel-signatures";
 /// What it has besides the layer's fragments.
 const FRAGMENT_FOR_SIGNATURES: &str = "tests/boot/kernel/signatures.cfg";
@@ -31,11 +45,15 @@ const UNTRUSTED: &str = "stranger";
 /// Raise it when the code below makes another kernel of the same inputs.
 const RECIPE: u32 = 1;
 const COST: Cost = Cost { what: "kernel", disk_mib: 1190, download_mib: 0, seconds: 420 };
-const COST_FOR_SIGNATURES: Cost = Cost { what: "second kernel", disk_mib: 15, download_mib: 0, seconds: 25 };
+const COST_MEASURED: Cost = Cost { what: "kernel for UEFI and TPM", disk_mib: 20, download_mib: 0, seconds: 60 };
+const COST_FORCED: Cost = Cost { what: "kernel with everything built in", disk_mib: 15, download_mib: 0, seconds: 60 };
+const COST_FOR_SIGNATURES: Cost = Cost { what: "kernel for signatures", disk_mib: 15, download_mib: 0, seconds: 25 };
 /// Lines that a whole build prints, for the progress line.
 const BUILD_LINES: u64 = 1590;
 /// Where the certificate lies in the build tree.
 const CERTIFICATE: &str = "certs/initoverlayfs.pem";
+/// Where the mini-initramfs does that is built in.
+const INITRAMFS: &str = "usr/initoverlayfs.cpio";
 /// What is not unpacked: a third of the source, no part of which is used here.
 const LEFT_OUT: [&str; 4] = [
     "linux-source-6.12/Documentation/[!K]*",
@@ -63,18 +81,50 @@ pub struct Kernel {
     pub release: String,
 }
 
+/// What [`ensure_forced`] puts into the kernel.
+pub struct BuiltIn<'a> {
+    /// A cpio archive.
+    pub initramfs: &'a Path,
+    /// The command line.
+    pub command_line: &'a str,
+}
+
+/// What a kernel is made of, besides the source.
+struct Inputs<'a> {
+    fragments: &'a [Fragment],
+    /// PEM.
+    certificates: &'a [u8],
+    built_in: Option<&'a BuiltIn<'a>>,
+}
+
+impl Inputs<'_> {
+    /// Options whose values are this machine's, as a fragment; the files that they name go into `tree`.
+    fn own_options(&self, tree: &Path) -> Result<String> {
+        fs::write(tree.join(CERTIFICATE), self.certificates).context("cannot write the certificates")?;
+        let trust = format!("CONFIG_SYSTEM_TRUSTED_KEYS=\"{CERTIFICATE}\"\n");
+        let Some(built_in) = self.built_in else { return Ok(trust) };
+        fs::copy(built_in.initramfs, tree.join(INITRAMFS)).context("cannot copy the initramfs")?;
+        let command_line = built_in.command_line;
+        ensure!(!command_line.contains(['"', '\\', '\n']), "Kconfig's quoting is not known here: {command_line}");
+        Ok(format!("{trust}CONFIG_INITRAMFS_SOURCE=\"{INITRAMFS}\"\nCONFIG_CMDLINE=\"{command_line}\"\n"))
+    }
+}
+
 /// What the first run costs; with the certificate unknown yet, there is no kernel either.
 pub fn cost(cache: &Cache, tools: Option<&Tools>, certificate: Option<&Path>) -> Option<Cost> {
     let found = || {
-        let key = key(tools?, &fragments().ok()?, certificate?).ok()?;
+        let key = key(tools?, &of_the_layer(&[]).ok()?, certificate?).ok()?;
         cache.find(KIND, &key)
     };
     found().is_none().then_some(COST)
 }
 
-/// What the kernel of the signature tests costs the first time.
-pub fn cost_for_signatures(cache: &Cache) -> Option<Cost> {
-    (!cache.has_any(KIND_FOR_SIGNATURES)).then_some(COST_FOR_SIGNATURES)
+/// What the kernels of the boot tests alone cost the first time.
+pub fn test_costs(cache: &Cache) -> impl Iterator<Item = Cost> {
+    [(KIND_MEASURED, COST_MEASURED), (KIND_FORCED, COST_FORCED), (KIND_FOR_SIGNATURES, COST_FOR_SIGNATURES)]
+        .into_iter()
+        .filter(|(kind, _)| !cache.has_any(kind))
+        .map(|(_, cost)| cost)
 }
 
 /// The kernel that trusts `certificate_pem`, out of the cache or built.
@@ -82,14 +132,44 @@ pub fn cost_for_signatures(cache: &Cache) -> Option<Cost> {
 /// # Errors
 /// A fragment is contradicted or its option lost, or the build fails; the error ends with the log's last lines.
 pub fn ensure(cache: &Cache, tools: &Tools, certificate_pem: &Path) -> Result<Kernel> {
-    let fragments = fragments()?;
+    let fragments = of_the_layer(&[])?;
     let key = key(tools, &fragments, certificate_pem)?;
-    let certificates =
-        fs::read(certificate_pem).with_context(|| format!("cannot read {}", certificate_pem.display()))?;
-    let folder = cache.entry(KIND, &key, |folder| {
-        build(cache, tools, &fragments, &certificates, folder).context("cannot build the kernel")
-    })?;
+    let certificates = read(certificate_pem)?;
+    let inputs = Inputs { fragments: &fragments, certificates: &certificates, built_in: None };
+    let folder =
+        cache.entry(KIND, &key, |folder| build(cache, tools, &inputs, folder).context("cannot build the kernel"))?;
     Kernel::in_folder(&folder)
+}
+
+/// The kernel for boots by firmware: it trusts `certificate_pem`, and has UEFI, TPM and dm-crypt.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_measured(cache: &Cache, tools: &Tools, certificate_pem: &Path) -> Result<Kernel> {
+    let fragments = of_the_layer(&FRAGMENTS_MEASURED)?;
+    let certificates = read(certificate_pem)?;
+    let key = key(tools, &fragments, certificate_pem)?;
+    variant(
+        cache,
+        tools,
+        KIND_MEASURED,
+        &key,
+        &Inputs { fragments: &fragments, certificates: &certificates, built_in: None },
+    )
+}
+
+/// The kernel that takes no other initramfs and no other command line than those that are built in.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_forced(cache: &Cache, tools: &Tools, certificate_pem: &Path, built_in: &BuiltIn<'_>) -> Result<Kernel> {
+    let fragments = of_the_layer(&FRAGMENTS_FORCED)?;
+    let certificates = read(certificate_pem)?;
+    let key = key(tools, &fragments, certificate_pem)?
+        .bytes("command line", built_in.command_line.as_bytes())
+        .file("initramfs", built_in.initramfs)?;
+    let inputs = Inputs { fragments: &fragments, certificates: &certificates, built_in: Some(built_in) };
+    variant(cache, tools, KIND_FORCED, &key, &inputs)
 }
 
 /// The kernel that judges signatures: the same fragments and one of its own, trusting the corpus and `certificates_pem`.
@@ -97,7 +177,7 @@ pub fn ensure(cache: &Cache, tools: &Tools, certificate_pem: &Path) -> Result<Ke
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_for_signatures(cache: &Cache, tools: &Tools, certificates_pem: &[PathBuf]) -> Result<Kernel> {
-    let mut fragments = fragments()?;
+    let mut fragments = of_the_layer(&[])?;
     fragments.push(Fragment::read(repository::root().join(FRAGMENT_FOR_SIGNATURES))?);
     let mut certificates = String::new();
     for path in certificates_pem {
@@ -106,11 +186,17 @@ pub fn ensure_for_signatures(cache: &Cache, tools: &Tools, certificates_pem: &[P
     for der in trusted_of_the_corpus()? {
         certificates += &pem(&der);
     }
-    let key = inputs(tools, &fragments)?.bytes("certificates", certificates.as_bytes());
-    let folder = cache.entry(KIND_FOR_SIGNATURES, &key, |folder| {
-        // Whoever builds the other kernel is in the same tree.
+    let key = fragments_key(tools, &fragments)?.bytes("certificates", certificates.as_bytes());
+    let inputs = Inputs { fragments: &fragments, certificates: certificates.as_bytes(), built_in: None };
+    variant(cache, tools, KIND_FOR_SIGNATURES, &key, &inputs)
+}
+
+/// Another kernel than the first, built in its tree.
+fn variant(cache: &Cache, tools: &Tools, kind: &str, key: &Key, inputs: &Inputs<'_>) -> Result<Kernel> {
+    let folder = cache.entry(kind, key, |folder| {
+        // Whoever builds another of the kernels is in the same tree.
         let _lock = cache.lock(KIND)?;
-        build(cache, tools, &fragments, certificates.as_bytes(), folder).context("cannot build the second kernel")
+        build(cache, tools, inputs, folder).with_context(|| format!("cannot build {kind}"))
     })?;
     Kernel::in_folder(&folder)
 }
@@ -126,8 +212,7 @@ fn trusted_of_the_corpus() -> Result<Vec<Vec<u8>>> {
         }
     }
     paths.sort();
-    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    paths.iter().map(read).collect()
+    paths.iter().map(|path| read(path)).collect()
 }
 
 /// The textual form of a certificate (RFC 7468), as the kernel's build reads it.
@@ -135,12 +220,6 @@ fn pem(der: &[u8]) -> String {
     let base64 = BASE64.encode(der);
     let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
-}
-
-/// A `.cfg` file of the layer.
-struct Fragment {
-    path: PathBuf,
-    text: String,
 }
 
 impl Kernel {
@@ -155,36 +234,12 @@ impl Kernel {
     }
 }
 
-impl Fragment {
-    fn read(path: PathBuf) -> Result<Self> {
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Self { path, text })
-    }
-
-    fn name(&self) -> std::borrow::Cow<'_, str> {
-        self.path.file_name().unwrap_or_default().to_string_lossy()
-    }
-}
-
-fn fragments() -> Result<Vec<Fragment>> {
-    let folder = repository::root().join("recipes-kernel/linux/files");
-    let mut fragments = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cfg") {
-            fragments.push(Fragment::read(path)?);
-        }
-    }
-    fragments.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(fragments)
-}
-
 fn key(tools: &Tools, fragments: &[Fragment], certificate: &Path) -> Result<Key> {
-    inputs(tools, fragments)?.file("certificate", certificate)
+    fragments_key(tools, fragments)?.file("certificate", certificate)
 }
 
 /// A key of everything but certificates.
-fn inputs(tools: &Tools, fragments: &[Fragment]) -> Result<Key> {
+fn fragments_key(tools: &Tools, fragments: &[Fragment]) -> Result<Key> {
     let mut key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
     for fragment in fragments {
         key = key.bytes(&fragment.name(), fragment.text.as_bytes());
@@ -192,61 +247,18 @@ fn inputs(tools: &Tools, fragments: &[Fragment]) -> Result<Key> {
     Ok(key)
 }
 
-/// Every option that the fragments ask for, with its line.
-fn requested(fragments: &[Fragment]) -> Result<BTreeMap<String, String>> {
-    let mut requested = BTreeMap::new();
-    for fragment in fragments {
-        for line in fragment.text.lines().map(str::trim) {
-            let Some(option) = option_name(line) else {
-                if line.is_empty() || line.starts_with('#') {
-                    continue;
-                }
-                bail!("{}: not a line of a kernel configuration: {line}", fragment.path.display());
-            };
-            match requested.insert(option.to_owned(), line.to_owned()) {
-                Some(other) if other != line => {
-                    bail!("{}: {line}, but another fragment says {other}", fragment.path.display());
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(requested)
-}
-
-/// `CONFIG_X=...` or `# CONFIG_X is not set`.
-fn option_name(line: &str) -> Option<&str> {
-    let set = || line.strip_prefix("CONFIG_").and_then(|_| line.split_once('=')).map(|(name, _)| name);
-    let unset = || line.strip_prefix("# ")?.strip_suffix(" is not set").filter(|name| name.starts_with("CONFIG_"));
-    set().or_else(unset)
-}
-
-/// The requested lines that `config` lacks. An option that is not mentioned is not set.
-fn lost<'a>(requested: &'a BTreeMap<String, String>, config: &str) -> Vec<&'a str> {
-    let actual: BTreeMap<&str, &str> = config.lines().filter_map(|line| Some((option_name(line)?, line))).collect();
-    requested
-        .iter()
-        .filter(|(name, line)| match actual.get(name.as_str()) {
-            Some(found) => found != line,
-            None => !line.ends_with(" is not set"),
-        })
-        .map(|(_, line)| line.as_str())
-        .collect()
-}
-
-fn build(cache: &Cache, tools: &Tools, fragments: &[Fragment], certificates: &[u8], result: &Path) -> Result<()> {
-    let requested = requested(fragments)?;
+fn build(cache: &Cache, tools: &Tools, inputs: &Inputs<'_>, result: &Path) -> Result<()> {
+    let requested = requested(inputs.fragments)?;
     let log = cache.log(KIND)?;
     fs::write(&log, "")?;
     let tree = source_tree(cache, tools, &log)?;
-    fs::write(tree.join(CERTIFICATE), certificates).context("cannot write the certificates")?;
-    let trust = tree.join("certs/initoverlayfs.cfg");
-    fs::write(&trust, format!("CONFIG_SYSTEM_TRUSTED_KEYS=\"{CERTIFICATE}\"\n"))?;
+    let own = tree.join("certs/initoverlayfs.cfg");
+    fs::write(&own, inputs.own_options(&tree)?).with_context(|| format!("cannot write {}", own.display()))?;
 
-    let paths: Vec<&Path> = fragments.iter().map(|fragment| fragment.path.as_path()).collect();
+    let paths: Vec<&Path> = inputs.fragments.iter().map(|fragment| fragment.path.as_path()).collect();
     let mut merge = tools.command_in(&tree, "scripts/kconfig/merge_config.sh", &paths)?;
     merge.envs([("ARCH", "arm64"), ("CROSS_COMPILE", "aarch64-linux-gnu-")]);
-    merge.arg("-n").args(&paths).arg(&trust);
+    merge.arg("-n").args(&paths).arg(&own);
     progress::run("kernel: configuration", 0, &log, &mut merge)?;
 
     let config = fs::read_to_string(tree.join(".config")).context("merge_config.sh wrote no .config")?;
@@ -288,41 +300,6 @@ fn source_tree(cache: &Cache, tools: &Tools, log: &Path) -> Result<PathBuf> {
     Ok(tree)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fragment(text: &str) -> Fragment {
-        Fragment { path: "x.cfg".into(), text: text.into() }
-    }
-
-    #[test]
-    fn an_option_that_did_not_arrive_is_named() -> Result<()> {
-        let requested =
-            requested(&[fragment("# why\nCONFIG_A=y\nCONFIG_B=\"x\"\n# CONFIG_C is not set\nCONFIG_D=y\n")])?;
-        assert_eq!(
-            lost(&requested, "CONFIG_A=y\nCONFIG_B=\"y\"\n# CONFIG_D is not set\n"),
-            ["CONFIG_B=\"x\"", "CONFIG_D=y"]
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn an_option_that_must_be_off_and_is_on_is_named() -> Result<()> {
-        let requested = requested(&[fragment("# CONFIG_C is not set\n")])?;
-        assert_eq!(lost(&requested, "CONFIG_C=y\n"), ["# CONFIG_C is not set"]);
-        Ok(())
-    }
-
-    #[test]
-    fn two_fragments_that_disagree_are_refused() {
-        let refusal = requested(&[fragment("CONFIG_A=y"), fragment("CONFIG_A=m")]).map_err(|error| error.to_string());
-        assert_eq!(refusal, Err("x.cfg: CONFIG_A=m, but another fragment says CONFIG_A=y".into()));
-    }
-
-    #[test]
-    fn a_line_that_is_no_option_is_refused() {
-        let refusal = requested(&[fragment("CONFIG_A y")]).map_err(|error| error.to_string());
-        assert_eq!(refusal, Err("x.cfg: not a line of a kernel configuration: CONFIG_A y".into()));
-    }
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -140,7 +140,7 @@ fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     let mut missing = missing(&cache)?;
     missing.extend(layer::cost(&cache));
     missing.extend(fuzz::cost(&cache));
-    missing.extend(kernel::cost_for_signatures(&cache));
+    missing.extend(kernel::test_costs(&cache));
     missing.extend(userspace::test_cost(&cache));
     missing.extend(debian_kernel::cost(&cache));
     println!("{}", plan::announcement(cache.root(), &missing, TEST_SECONDS));

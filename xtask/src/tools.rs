@@ -22,7 +22,7 @@ const KIND: &str = "tools";
 /// Raise it when the code below makes another root of the same packages.
 const RECIPE: u32 = 1;
 /// Measured with the packages below.
-const COST: Cost = Cost { what: "tools", disk_mib: 1820, download_mib: 490, seconds: 60 };
+const COST: Cost = Cost { what: "tools", disk_mib: 2210, download_mib: 530, seconds: 70 };
 
 /// The packages, by what needs them.
 const PACKAGES: &[&str] = &[
@@ -44,6 +44,13 @@ const PACKAGES: &[&str] = &[
     "qemu-system-arm",
     "swtpm",
     "swtpm-tools",
+    "tpm2-tools",
+    // UEFI: the firmware and its variables, the stub of a unified kernel image, what signs it.
+    "qemu-efi-aarch64",
+    "python3-virt-firmware",
+    "systemd-boot-efi:arm64",
+    "systemd-ukify",
+    "sbsigntool",
     // The kernel.
     "linux-source-6.12",
     "gcc-aarch64-linux-gnu",

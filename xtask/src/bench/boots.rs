@@ -10,7 +10,7 @@
 mod budget;
 mod latency;
 mod machine;
-mod mark;
+pub mod mark;
 mod page;
 mod stages;
 mod trials;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -77,6 +78,9 @@ pub fn put_over(tools: &Tools, archive: &Path, files: &[(&str, Vec<u8>)]) -> Res
         let parent = path.parent().unwrap_or(&folder);
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
+        // One of them may be an init.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot make {} executable", path.display()))?;
     }
     let names: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
     let over = folder.join("over.cpio");

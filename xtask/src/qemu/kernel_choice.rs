@@ -13,10 +13,19 @@ pub enum KernelChoice {
     BuiltIn,
     /// Debian's own: drivers and file systems are modules, and it does not have the certificate
     Modules,
+    /// As built-in, with UEFI, TPM and dm-crypt: what a boot by firmware has
+    #[value(skip)]
+    Measured,
+    /// As built-in, with the mini-initramfs and [`FORCED_COMMAND_LINE`] in it, and it takes no others
+    #[value(skip)]
+    Forced,
     /// As built-in, with every algorithm and certificate of the corpus of signatures: for their tests
     #[value(skip)]
     Signatures,
 }
+
+/// The command line of [`KernelChoice::Forced`].
+pub const FORCED_COMMAND_LINE: &str = "console=ttyAMA0 panic=-1";
 
 /// What every boot needs: dm-verity and its hash, the DDI's file system, the ESP's with its code page and character set
 /// (CONFIG_FAT_DEFAULT_...), a loop device for the file on it, the writable layer, and the port of the report.
@@ -28,7 +37,7 @@ impl KernelChoice {
     #[must_use]
     pub fn signature(self) -> SignaturePath {
         match self {
-            Self::BuiltIn | Self::Signatures => SignaturePath::Kernel,
+            Self::BuiltIn | Self::Measured | Self::Forced | Self::Signatures => SignaturePath::Kernel,
             Self::Modules => SignaturePath::UserSpace,
         }
     }
@@ -38,7 +47,7 @@ impl KernelChoice {
     #[must_use]
     pub fn config_lines(self, storage: Storage) -> String {
         match self {
-            Self::BuiltIn | Self::Signatures => String::new(),
+            Self::BuiltIn | Self::Measured | Self::Forced | Self::Signatures => String::new(),
             Self::Modules => format!("modules = {ALWAYS}\nmodules = {}\n", drivers(storage)),
         }
     }
@@ -47,7 +56,7 @@ impl KernelChoice {
     #[must_use]
     pub fn config_lines_of_root(self) -> &'static str {
         match self {
-            Self::BuiltIn | Self::Signatures => "",
+            Self::BuiltIn | Self::Measured | Self::Forced | Self::Signatures => "",
             Self::Modules => "modules = ext4",
         }
     }

@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 use anyhow::{Result, anyhow};
 use boot_record::config::{SignaturePath, Source};
 
-use super::kernel_choice::KernelChoice;
+use super::kernel_choice::{FORCED_COMMAND_LINE, KernelChoice};
 use super::storage::Storage;
 use crate::cache::Cache;
 use crate::debian_kernel;
 use crate::disk::{DdiProgram, Initramfs, InitramfsProgram};
-use crate::kernel::{self, Kernel};
+use crate::kernel::{self, BuiltIn, Kernel};
 use crate::keys::{self, Keys};
 use crate::repository;
 use crate::tamper::Signer;
@@ -119,13 +119,12 @@ impl Parts {
     /// # Errors
     /// `mini-initramfs` fails, or the kernel cannot be had.
     pub fn write_initramfs(&self, cache: &Cache, config: &Config, path: &Path) -> Result<PathBuf> {
-        let (image, modules) = match config.kernel {
-            KernelChoice::BuiltIn => (self.kernel.image.clone(), None),
-            KernelChoice::Signatures => (self.kernel_for_signatures(cache)?.image, None),
+        let modules = match config.kernel {
             KernelChoice::Modules => {
-                let kernel = debian_kernel::ensure(cache, &self.tools)?;
-                (kernel.image, Some(config.modules_folder.clone().unwrap_or(kernel.modules)))
+                let modules = || debian_kernel::ensure(cache, &self.tools).map(|kernel| kernel.modules);
+                Some(config.modules_folder.clone().map_or_else(modules, Ok)?)
             }
+            _ => None,
         };
         let certificate = self.keys(cache, config.certificate)?.certificate_der;
         let initramfs = Initramfs {
@@ -135,7 +134,23 @@ impl Parts {
             modules: modules.as_deref(),
         };
         self.mini_initramfs.write(&initramfs, path)?;
-        Ok(image)
+        self.kernel_image(cache, config.kernel, path)
+    }
+
+    /// The image of a kernel; `initramfs` is built into the one that takes no other.
+    fn kernel_image(&self, cache: &Cache, choice: KernelChoice, initramfs: &Path) -> Result<PathBuf> {
+        let certificate = &self.development.certificate_pem;
+        let kernel = match choice {
+            KernelChoice::BuiltIn => return Ok(self.kernel.image.clone()),
+            KernelChoice::Modules => return Ok(debian_kernel::ensure(cache, &self.tools)?.image),
+            KernelChoice::Measured => kernel::ensure_measured(cache, &self.tools, certificate)?,
+            KernelChoice::Forced => {
+                let built_in = BuiltIn { initramfs, command_line: FORCED_COMMAND_LINE };
+                kernel::ensure_forced(cache, &self.tools, certificate, &built_in)?
+            }
+            KernelChoice::Signatures => self.kernel_for_signatures(cache)?,
+        };
+        Ok(kernel.image)
     }
 }
 
