@@ -4,6 +4,8 @@
 //! The parser is the `bb` package of the PyPI distribution `bitbake-setup`, kept in the cache. It finds syntax errors,
 //! failing anonymous python and files that SRC_URI names and the layer lacks; not wrong names of openembedded-core's
 //! classes and variables.
+//!
+//! The kas files are held against the schema of kas, which comes the same way.
 
 use std::fs;
 use std::path::Path;
@@ -18,10 +20,11 @@ use crate::repository;
 use crate::tools::Tools;
 
 const KIND: &str = "bitbake";
-const RECIPE: u32 = 1;
-const COST: Cost = Cost { what: "BitBake's parser", disk_mib: 10, download_mib: 3, seconds: 10 };
-/// Of the Yocto series that conf/layer.conf names.
-const REQUIREMENT: &str = "bitbake-setup==2.19.0";
+const RECIPE: u32 = 2;
+const COST: Cost = Cost { what: "BitBake's parser", disk_mib: 20, download_mib: 5, seconds: 15 };
+/// BitBake's of the Yocto series that conf/layer.conf names; kas for its schema, and what it takes to use that.
+const REQUIREMENTS: [&str; 6] =
+    ["bitbake-setup==2.19.0", "kas==5.5", "PyYAML==6.0.2", "jsonschema==4.17.3", "attrs==24.3.0", "pyrsistent==0.20.0"];
 
 /// What the first run costs.
 pub fn cost(cache: &Cache) -> Option<Cost> {
@@ -33,16 +36,28 @@ pub fn cost(cache: &Cache) -> Option<Cost> {
 /// # Errors
 /// The parser cannot be had.
 pub fn parse_command(cache: &Cache, tools: &Tools) -> Result<Command> {
-    let parser = cache.entry(KIND, &key(), |folder| install(cache, tools, folder))?;
+    script(cache, tools, "xtask/parse_layer.py")
+}
+
+/// The command that checks the kas files; it ends as the other.
+///
+/// # Errors
+/// The schema cannot be had.
+pub fn kas_command(cache: &Cache, tools: &Tools) -> Result<Command> {
+    script(cache, tools, "xtask/check_kas.py")
+}
+
+fn script(cache: &Cache, tools: &Tools, path: &str) -> Result<Command> {
+    let packages = cache.entry(KIND, &key(), |folder| install(cache, tools, folder))?;
     let root = repository::root();
-    let mut command = tools.command_in(root, "python3", &[parser.as_path()])?;
-    command.env("PYTHONPATH", &parser).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.arg(root.join("xtask/parse_layer.py")).arg(root);
+    let mut command = tools.command_in(root, "python3", &[packages.as_path()])?;
+    command.env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg(root.join(path)).arg(root);
     Ok(command)
 }
 
 fn key() -> Key {
-    Key::new(RECIPE).bytes("requirement", REQUIREMENT.as_bytes())
+    Key::new(RECIPE).bytes("requirements", REQUIREMENTS.join(" ").as_bytes())
 }
 
 fn install(cache: &Cache, tools: &Tools, folder: &Path) -> Result<()> {
@@ -63,6 +78,6 @@ fn install(cache: &Cache, tools: &Tools, folder: &Path) -> Result<()> {
         "--disable-pip-version-check",
         "--root-user-action=ignore",
     ]);
-    pip.args(["--no-cache-dir", "--target"]).arg(folder).arg(REQUIREMENT);
-    progress::run("bitbake: parser from PyPI", 0, &log, &mut pip)
+    pip.args(["--no-cache-dir", "--target"]).arg(folder).args(REQUIREMENTS);
+    progress::run("bitbake: parser and schema from PyPI", 0, &log, &mut pip)
 }
