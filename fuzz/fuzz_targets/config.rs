@@ -22,6 +22,11 @@ fn check(config: &Config) {
     assert!(!config.devices.is_empty() && !config.certificates.is_empty() && !config.sources.is_empty());
     assert!((Duration::from_millis(100)..=Duration::from_secs(300)).contains(&config.device_deadline));
     assert!(config.watchdog.is_none_or(|time| time > config.device_deadline && time <= Duration::from_secs(600)));
+    assert!((Duration::from_millis(100)..=Duration::from_secs(60)).contains(&config.tpm_deadline));
+    let waits = config.measure != Measure::None;
+    assert!(config.watchdog.is_none_or(|time| !waits || time >= config.tpm_deadline + Duration::from_secs(1)));
+    // Never the firmware's registers, nor systemd-stub's, nor one that can be reset.
+    assert!((8..16).contains(&config.measure_pcr) && config.measure_pcr != 10 && config.measure_pcr != 11);
     assert!(config.init.starts_with('/') && !config.init.contains("/../"));
     // Names of files that are opened, and of what the record says.
     for name in config.certificates.iter().map(|name| name.as_str()).chain([config.image_id.as_str()]) {
@@ -45,17 +50,20 @@ fn written(config: &Config) -> String {
         init,
         cmdline_allow,
         cmdline_other,
-        measure: Measure::None,
+        measure,
+        measure_pcr,
+        tpm_deadline,
         on_failure: OnFailure::PowerOff,
         dangerously_panic_at,
     } = config;
     let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
     let mut text = format!(
         "image-id = {image_id}\nsources = {}\ndevice-deadline = {}ms\nsignature = {signature}\noverlay = {}\n\
-         init = {init}\nmeasure = none\non-failure = power-off\n",
+         init = {init}\nmeasure = {measure}\nmeasure-pcr = {measure_pcr}\ntpm-deadline = {}ms\non-failure = power-off\n",
         sources.join(" "),
         device_deadline.as_millis(),
         if *overlay { "on" } else { "off" },
+        tpm_deadline.as_millis(),
     );
     let other = match cmdline_other {
         CmdlineOther::Refuse => "refuse",

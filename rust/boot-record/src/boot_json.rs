@@ -23,6 +23,10 @@ pub const MAX_DETAIL: usize = 200;
 pub const MAX_REFUSED: usize = 16;
 /// Most stages, those of further candidates included.
 pub const MAX_STAGES: usize = 32;
+/// Most banks of a TPM that are extended.
+pub const MAX_BANKS: usize = 4;
+/// Most bytes of what is measured.
+pub const MAX_EVENT: usize = 160;
 /// Bytes that hold any record, each byte of every text a control character (six in JSON) and every list full.
 pub const MAX_JSON: usize = 96 * 1024;
 
@@ -32,14 +36,35 @@ pub const MAX_JSON: usize = 96 * 1024;
 pub enum Measurement {
     /// Nothing: the configuration does not ask for it.
     NotConfigured,
+    /// The image: [`BootRecord::measured`] says where.
+    Measured,
+    /// Nothing: there is no TPM, and the configuration goes on without.
+    TpmMissing,
+    /// The TPM did not take it, or nobody knows whether it did, and the configuration goes on without.
+    TpmFailed,
 }
 
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotConfigured => f.write_str("not-configured"),
-        }
+        f.write_str(match self {
+            Self::NotConfigured => "not-configured",
+            Self::Measured => "measured",
+            Self::TpmMissing => "tpm-missing",
+            Self::TpmFailed => "tpm-failed",
+        })
     }
+}
+
+/// Where and as what an image was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredRecord {
+    /// The register.
+    pub pcr: u8,
+    /// Its banks, each by the name of its hash.
+    pub banks: Vec<String<8>, MAX_BANKS>,
+    /// The event: each bank was extended by its hash of this text.
+    pub event: String<MAX_EVENT>,
 }
 
 /// Who signed the image.
@@ -104,6 +129,8 @@ pub struct BootRecord {
     pub signature: SignaturePath,
     /// What was recorded in the TPM.
     pub measurement: Measurement,
+    /// Where and as what, if it was.
+    pub measured: Option<MeasuredRecord>,
     /// Whether the root has a writable layer in memory.
     pub overlay: bool,
     /// Name of the device-mapper device.

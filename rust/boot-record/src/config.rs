@@ -16,7 +16,9 @@
 //! | `init` | what is executed in the image | `/sbin/init` |
 //! | `cmdline-allow` | keys of the kernel command line; repeatable | none |
 //! | `cmdline-other` | `refuse`, `ignore`: what to do about other keys | `refuse` |
-//! | `measure` | `none`: this version does not measure, and says so | refused |
+//! | `measure` | `none`, `prefer`, `require`: whether the image is measured into the TPM, and booted where that fails | refused |
+//! | `measure-pcr` | the register: 8, 9, 12, 13, 14 or 15 | `13` |
+//! | `tpm-deadline` | how long to wait for the TPM, from 100ms to 60s; the watchdog is at least a second longer | `5s` |
 //! | `on-failure` | `power-off` | `power-off` |
 //! | `dangerously-panic-at` | a stage from `modules` on, `unlock` excepted: panics there, for the test of the panic path | never |
 //!
@@ -51,6 +53,9 @@ pub const MAX_CMDLINE_WORDS: usize = 64;
 pub const MAX_CONFIG_MODULES: usize = 64;
 /// Most bytes of a pattern or of the path of init.
 pub const MAX_PATH: usize = 128;
+/// Registers that an image may be measured into. Below 8 are the firmware's, 10 is the kernel's own log (IMA), 11 is systemd-stub's, and
+/// from 16 on anybody may reset one.
+pub const MEASURE_PCRS: [u8; 6] = [8, 9, 12, 13, 14, 15];
 /// Most bytes of a name: image, certificate, command-line key.
 pub const MAX_NAME: usize = 64;
 
@@ -115,6 +120,20 @@ pub enum CmdlineOther {
 pub enum Measure {
     /// Nothing.
     None,
+    /// What is booted, if there is a TPM that takes it.
+    Prefer,
+    /// What is booted; without that, nothing is.
+    Require,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        })
+    }
 }
 
 /// What becomes of the machine when no image boots.
@@ -156,6 +175,10 @@ pub struct Config {
     pub cmdline_other: CmdlineOther,
     /// What is recorded in the TPM.
     pub measure: Measure,
+    /// Into which register, one of [`MEASURE_PCRS`].
+    pub measure_pcr: u8,
+    /// How long to wait for the TPM: until it is there, and then for what it is asked.
+    pub tpm_deadline: Duration,
     /// What becomes of the machine when no image boots.
     pub on_failure: OnFailure,
     /// Where to panic on purpose.

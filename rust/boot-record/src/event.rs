@@ -63,6 +63,18 @@ pub enum Event<'a> {
         /// The error in its own words.
         detail: &'a str,
     },
+    /// Nothing was measured, and the configuration has the boot go on without.
+    NotMeasured {
+        /// Why.
+        reason: Reason,
+        /// The error in its own words.
+        detail: &'a str,
+    },
+    /// A candidate that failed after it was measured is now recorded as bad where it lies: the next boot prefers another.
+    Condemned {
+        /// The candidate.
+        device: &'a str,
+    },
     /// A candidate was verified and mounted, and its init is about to be executed.
     HandOver {
         /// Path of its init.
@@ -100,6 +112,8 @@ impl fmt::Display for Event<'_> {
             Self::Refused { device, reason, detail } => {
                 write!(f, "refused: {reason}: {}: {}", Plain(device), Plain(detail))
             }
+            Self::NotMeasured { reason, detail } => write!(f, "not measured: {reason}: {}", Plain(detail)),
+            Self::Condemned { device } => write!(f, "{}: recorded as bad", Plain(device)),
             Self::HandOver { init, device, version, signer, development } => {
                 let key = if development { "DEVELOPMENT key " } else { "" };
                 let (init, device, version) = (Plain(init), Plain(device), Plain(version));

@@ -45,6 +45,11 @@ pub enum Reason {
     /// The verity superblock cannot be used. Refused by `verify`. Or it covers less than the file system is; refused by
     /// `activate`.
     VeritySuperblock,
+    /// No TPM appeared before its deadline. Refused by `measure`, where the configuration requires a measurement.
+    TpmMissing,
+    /// The TPM did not take a measurement, or nobody knows whether it did. Refused by `measure`, where the configuration requires
+    /// one.
+    TpmFailed,
     /// A block does not have the digest that the signed root hash vouches for. Refused by the kernel on reading.
     Corrupt,
     /// A file system that cannot be mounted: the vfat of an EFI system or XBOOTLDR partition, refused by `select`, or
@@ -69,7 +74,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ConfigInvalid,
         Self::CommandLine,
         Self::KernelLacks,
@@ -85,6 +90,8 @@ impl Reason {
         Self::SignatureRejected,
         Self::RootHashMismatch,
         Self::VeritySuperblock,
+        Self::TpmMissing,
+        Self::TpmFailed,
         Self::Corrupt,
         Self::FileSystem,
         Self::ImageId,
@@ -121,6 +128,8 @@ impl Reason {
             Self::SignatureRejected => "signature-rejected",
             Self::RootHashMismatch => "root-hash-mismatch",
             Self::VeritySuperblock => "verity-superblock",
+            Self::TpmMissing => "tpm-missing",
+            Self::TpmFailed => "tpm-failed",
             Self::Corrupt => "corrupt",
             Self::FileSystem => "file-system",
             Self::ImageId => "image-id",

@@ -158,7 +158,7 @@ impl Timeline {
                     wait.end_us = Some(at_us);
                 }
             }
-            Event::BackupTable { .. } => self.mark(at_us, event),
+            Event::BackupTable { .. } | Event::NotMeasured { .. } | Event::Condemned { .. } => self.mark(at_us, event),
             Event::Refused { reason, .. } => {
                 if let Some(span) = self.stages.last_mut().filter(|span| span.end_us.is_none()) {
                     span.refused = Some(reason);

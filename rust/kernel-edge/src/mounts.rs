@@ -94,7 +94,7 @@ pub enum Access {
     ReadOnlyData,
     /// Read-write, without set-user-ID: for /run and the upper layer.
     ReadWrite,
-    /// Read-write, without devices, set-user-ID or programs: for /proc and /sys.
+    /// Read-write, without devices, set-user-ID or programs: for /proc and /sys, and for a change to what nobody signed.
     Kernel,
     /// Read-write with devices, without set-user-ID: for /dev.
     Devices,
@@ -191,6 +191,16 @@ impl Mount {
     pub fn open(&self, path: &str) -> Result<OwnedFd, Errno> {
         // Not to wait for a FIFO's writer, nor to take a terminal.
         self.open_with(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)
+    }
+
+    /// Renames a file inside this file system, and writes that out. A file of the new name is replaced.
+    ///
+    /// # Errors
+    /// The errno of renameat(2) or syncfs(2).
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let root = self.open("/")?;
+        rustix::fs::renameat(&root, from, &root, to)?;
+        rustix::fs::syncfs(root)
     }
 
     /// Bytes that the file system says it has.

@@ -7,11 +7,12 @@ use core::fmt;
 use core::time::Duration;
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
 
 use crate::Errno;
+use crate::clock::timespec;
 
 /// Bytes of the socket's buffer: room for the burst that a scan of many partitions makes.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -82,11 +83,7 @@ impl Socket {
     /// [`Error::Poll`], [`Error::Receive`].
     pub fn receive<'a>(&self, buffer: &'a mut [u8], patience: Duration) -> Result<Received<'a>, Error> {
         let mut poll = [PollFd::new(&self.0, PollFlags::IN)];
-        let patience = Timespec {
-            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(patience.subsec_nanos()),
-        };
-        match rustix::event::poll(&mut poll, Some(&patience)) {
+        match rustix::event::poll(&mut poll, Some(&timespec(patience))) {
             Ok(0) => return Ok(Received::TimedOut),
             // The caller keeps the deadline and comes back.
             Ok(_) | Err(Errno::INTR) => {}

@@ -5,7 +5,6 @@
 //! of it now checked against the signed hash) is held against the configuration and against the name it came under.
 
 use boot_formats::os_release::{self, OsRelease};
-use boot_record::boot_json::Measurement;
 use boot_record::config::Config;
 use boot_record::reason::Reason;
 use kernel_edge::mounts::{self, Access, Mount, Parameter};
@@ -15,7 +14,7 @@ use rustix::fs::{Dir, Mode};
 use crate::config::read_all;
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::Failure;
-use crate::measure::Measured;
+use crate::measure::{self, Measured};
 use crate::verify::{DataDevice, Facts, Parent};
 
 /// By this file systemd knows that it runs from an initrd (os-release(5)).
@@ -28,7 +27,7 @@ const UPPER: &str = "/upper";
 #[derive(Debug)]
 pub struct VerityDevice {
     facts: Facts,
-    measurement: Measurement,
+    outcome: measure::Outcome,
     // In the order in which they must go.
     verity: dm::Device,
     data: DataDevice,
@@ -42,8 +41,8 @@ impl VerityDevice {
     }
 
     /// What came of measuring it.
-    pub fn measurement(&self) -> Measurement {
-        self.measurement
+    pub fn outcome(&self) -> &measure::Outcome {
+        &self.outcome
     }
 
     /// The device's name.
@@ -90,10 +89,10 @@ pub struct MountedRoot {
 /// A [`Failure`] of the candidate: `corrupt` for a block that does not match the signed hash, `file-system` for what
 /// the erofs driver refuses, `verity-superblock` for a tree that does not cover the erofs, `image-id`, `image-version`, `not-a-boot-image`, `init-missing` for what it says of itself.
 pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Failure> {
-    let (signed, measurement, done) = measured.into_parts();
+    let (signed, outcome, done) = measured.into_parts();
     let (facts, verity, data, parent) = signed.into_parts(&done);
     verity.resume().map_err(|error| Failure::new(Reason::Io, &facts.label, error))?;
-    let device = VerityDevice { facts, measurement, verity, data, parent };
+    let device = VerityDevice { facts, outcome, verity, data, parent };
 
     let erofs = Mount::new("erofs", &device.verity.node(), &[], Access::ReadOnly)
         .map_err(|error| device.mount_failure(&error))?;

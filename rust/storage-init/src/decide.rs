@@ -3,8 +3,9 @@
 //!
 //! * Does nothing itself and reads no clock: the loop in main.rs performs the actions and reports what came of them.
 //! * Every failure of a candidate leads to the next one, until a TPM register has been extended: from then on the boot
-//!   belongs to that candidate, and a failure ends it.
-//! * Ends in exactly one of two ways: `HandOver`, or `Stop` with the failure that says why.
+//!   belongs to that candidate. A failure then ends it: the candidate is recorded as bad and the machine reset, or, where nothing
+//!   outlives a reset that could bound their number, it stops.
+//! * Ends in exactly one of three ways: `HandOver`, or `Stop` or `Restart` with the failure that says why.
 //! * The reported cause is that of the newest candidate; without candidates, that of the first disk looked at.
 
 use boot_record::reason::Reason;
@@ -54,6 +55,13 @@ pub enum Event {
         /// Whether a TPM register was extended.
         extended: bool,
     },
+    /// Measuring failed, and a TPM register may have been extended all the same. No fault of the candidate's.
+    MeasurementLost(Failure),
+    /// A candidate was to be recorded as bad.
+    Condemned {
+        /// Whether there was something to record it in.
+        recorded: bool,
+    },
     /// The candidate is mounted, and is what it claims to be.
     Mounted,
     /// The action failed.
@@ -84,8 +92,17 @@ pub enum Action {
     Activate,
     /// Execute its init.
     HandOver,
+    /// Record this candidate as bad where it lies: it failed after it was measured.
+    Condemn {
+        /// Its place.
+        index: usize,
+        /// How.
+        failure: Failure,
+    },
     /// Give up: power off, saying why.
     Stop(Failure),
+    /// Give up: reset the machine, saying why. The next boot prefers another candidate.
+    Restart(Failure),
 }
 
 /// The state and the action that a boot begins with.
@@ -126,7 +143,13 @@ pub fn next(mut state: State, event: Event) -> (State, Action) {
             if state.index < state.total { Action::Verify { index: state.index } } else { Action::AwaitDisk }
         }
 
-        (_, Event::Failed(failure)) => Action::Stop(failure),
+        (Action::Activate | Action::HandOver, Event::Failed(failure)) if state.extended => {
+            Action::Condemn { index: state.index, failure }
+        }
+        (Action::Condemn { failure, .. }, Event::Condemned { recorded: true }) => Action::Restart(failure.clone()),
+        (Action::Condemn { failure, .. }, Event::Condemned { recorded: false }) => Action::Stop(failure.clone()),
+
+        (Action::Measure, Event::MeasurementLost(failure)) | (_, Event::Failed(failure)) => Action::Stop(failure),
         (asked, event) => Action::Stop(out_of_turn(asked, &event)),
     };
     state.asked = action.clone();

@@ -114,8 +114,8 @@ impl Journal {
 const fn level(event: &Event<'_>) -> Option<Level> {
     match event {
         Event::StageBegan { .. } | Event::StageEnded { .. } | Event::Waiting { .. } | Event::WaitEnded { .. } => None,
-        Event::BackupTable { .. } | Event::HandOver { .. } => Some(Level::Notice),
-        Event::Refused { .. } => Some(Level::Error),
+        Event::BackupTable { .. } | Event::Condemned { .. } | Event::HandOver { .. } => Some(Level::Notice),
+        Event::Refused { .. } | Event::NotMeasured { .. } => Some(Level::Error),
         Event::Failed { .. } => Some(Level::Critical),
     }
 }

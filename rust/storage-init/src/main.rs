@@ -4,8 +4,8 @@
 //! * Finds the configured DDI, has the kernel check its signature, mounts it and executes its init. Where the configuration
 //!   says so, it checks the signature itself.
 //! * Runs and mounts nothing that is unsigned, except that it reads the vfat of an ESP to find the file.
-//! * Ends in one of two ways: the exec of init, or a line `BOOT FAILED: REASON: DEVICE: DETAIL` and power off. There is
-//!   no shell, no wait for an event without a deadline, and a panic resets the machine.
+//! * Ends in one of two ways: the exec of init, or a line `BOOT FAILED: REASON: DEVICE: DETAIL` and power off (a reset, where the
+//!   failed candidate was measured and is now recorded as bad). There is no shell, no wait for an event without a deadline, and a panic resets the machine.
 //! * The modules below are the stages in boot order. Each takes the type that only the stage before it makes:
 //!   `BlockDevice -> Candidate -> SignedRoot -> Measured -> MountedRoot -> exec`.
 //! * What to do next is decided in one place, [`decide`]; this file does it.
@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod activate;
+mod condemn;
 mod config;
 mod decide;
 mod discover;
@@ -26,10 +27,12 @@ mod modules;
 mod select;
 mod sources;
 mod table;
+mod tpm;
 mod verify;
 
 use boot_formats::hex::Hex;
 use boot_record::boot_json::{BootRecord, SignerRecord};
+use boot_record::config::Measure;
 use boot_record::event::Event as Happened;
 use boot_record::modules::List;
 use boot_record::reason::Reason;
@@ -38,13 +41,15 @@ use kernel_edge::watchdog::Watchdog;
 use kernel_edge::{boot_log, kmsg, power};
 
 use crate::activate::MountedRoot;
+use crate::condemn::Sentence;
 use crate::config::Settings;
 use crate::decide::{Action, Event};
 use crate::discover::{DeviceName, Discovery};
 use crate::failure::{Failure, text};
 use crate::journal::Journal;
-use crate::measure::Measured;
+use crate::measure::{Measured, Refused};
 use crate::select::Candidates;
+use crate::tpm::Tpm;
 use crate::verify::SignedRoot;
 
 #[cfg(not(test))]
@@ -54,6 +59,9 @@ kernel_edge::entry!(run);
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> ! {
     if !rustix::process::getpid().is_init() {
+        if let Some(status) = tpm::run_as_child() {
+            std::process::exit(status);
+        }
         let _ = rustix::io::write(rustix::stdio::stderr(), b"storage-init: runs only as PID 1 of an initramfs\n");
         std::process::exit(2);
     }
@@ -63,7 +71,8 @@ fn run() -> ! {
     let (mut state, mut action) = decide::begin();
     loop {
         let event = match action {
-            Action::Stop(failure) => boot.stop(&failure),
+            Action::Stop(failure) => boot.stop(&failure, power::power_off),
+            Action::Restart(failure) => boot.stop(&failure, power::restart),
             action => boot.perform(&action).unwrap_or_else(Event::Failed),
         };
         (state, action) = decide::next(state, event);
@@ -75,6 +84,8 @@ struct Boot {
     journal: Journal,
     settings: Option<Box<Settings>>,
     watchdog: Option<Watchdog>,
+    /// Where the configuration wants one.
+    tpm: Option<Result<Tpm, tpm::Failed>>,
     modules: List,
     discovery: Option<Discovery>,
     disk: Option<DeviceName>,
@@ -96,6 +107,7 @@ impl Boot {
             journal: Journal::new(),
             settings: None,
             watchdog: None,
+            tpm: None,
             modules: List::new(),
             discovery: None,
             disk: None,
@@ -116,7 +128,8 @@ impl Boot {
             Action::Measure => self.measure(),
             Action::Activate => self.activate(),
             Action::HandOver => Err(self.hand_over()),
-            Action::Stop(failure) => Err(failure.clone()),
+            Action::Condemn { index, failure } => Ok(self.condemn(*index, failure)),
+            Action::Stop(failure) | Action::Restart(failure) => Err(failure.clone()),
         };
         if let Err(failure) = &outcome {
             self.journal.end(failure.reason);
@@ -138,6 +151,9 @@ impl Boot {
         let watchdog = config::start_watchdog(&settings.config);
         // Its driver may be one of the modules: it has a second chance after them.
         self.watchdog = if settings.config.modules.is_empty() { watchdog? } else { watchdog.unwrap_or_default() };
+        if settings.config.measure != Measure::None {
+            self.tpm = Some(Tpm::start(&settings.config));
+        }
         self.journal.end(format_args!("image {}", settings.config.image_id));
         self.settings = Some(settings);
         Ok(Event::Configured)
@@ -216,11 +232,19 @@ impl Boot {
         let Held::Signed(signed) = core::mem::replace(&mut self.held, Held::Nothing) else {
             return Err(out_of_order());
         };
-        let measured = measure::measure(signed, settings.config.measure);
-        let extended = measured.extended();
-        self.journal.end("not configured");
-        self.held = Held::Measured(measured);
-        Ok(Event::Measured { extended })
+        match measure::measure(signed, &settings.config, self.tpm.as_ref(), &mut self.journal) {
+            Ok(measured) => {
+                let extended = measured.extended();
+                self.journal.end(measured.outcome());
+                self.held = Held::Measured(measured);
+                Ok(Event::Measured { extended })
+            }
+            Err(Refused::Untouched(failure)) => Err(failure),
+            Err(Refused::Spent(failure)) => {
+                self.journal.end(failure.reason);
+                Ok(Event::MeasurementLost(failure))
+            }
+        }
     }
 
     fn activate(&mut self) -> Result<Event, Failure> {
@@ -242,8 +266,24 @@ impl Boot {
         let Some(settings) = &self.settings else { return out_of_order() };
         let Held::Mounted(mounted) = core::mem::replace(&mut self.held, Held::Nothing) else { return out_of_order() };
         self.journal.end(&settings.config.init);
+        if let Some(Ok(tpm)) = self.tpm.take() {
+            tpm.finish();
+        }
         let record = record(settings, &mounted, &self.journal);
         hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal)
+    }
+
+    /// Records a candidate as bad, if there is something to record it in. Lets go of all candidates: their file systems are
+    /// read-only as long as one of them is held.
+    fn condemn(&mut self, index: usize, failure: &Failure) -> Event {
+        let sentence = self.candidates.get(index).and_then(Sentence::on);
+        self.held = Held::Nothing;
+        self.candidates.clear();
+        let recorded = sentence.is_some_and(|sentence| sentence.carry_out());
+        if recorded {
+            self.journal.log(&Happened::Condemned { device: &failure.device });
+        }
+        Event::Condemned { recorded }
     }
 
     /// Begins a stage: another span of the watchdog's time for it. Panics there if the configuration of a test image says so.
@@ -262,14 +302,14 @@ impl Boot {
     }
 
     /// Says why, and ends the boot.
-    fn stop(&mut self, failure: &Failure) -> ! {
+    fn stop(&mut self, failure: &Failure, end: fn()) -> ! {
         self.journal.log(&Happened::Failed {
             device: &failure.device,
             reason: failure.reason,
             detail: &failure.detail,
         });
-        power::power_off();
-        // The kernel refused to switch off. Nothing is running, and nothing will; a configured watchdog resets.
+        end();
+        // The kernel refused. Nothing is running, and nothing will; a configured watchdog resets.
         loop {
             rustix::event::pause();
         }
@@ -294,7 +334,8 @@ fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> Boot
             development: facts.signer.development,
         },
         signature: settings.config.signature,
-        measurement: device.measurement(),
+        measurement: device.outcome().measurement,
+        measured: device.outcome().measured.as_deref().cloned(),
         overlay: settings.config.overlay,
         verity_device: text(device.name()),
         refused: journal.refused.clone(),

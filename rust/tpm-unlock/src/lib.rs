@@ -9,14 +9,19 @@
 //! * A LUKS2 volume is read as strictly as [`boot_formats::luks2`] does; [`token`] says how its key is sealed, [`keyslot`] takes
 //!   the volume key out by what was unsealed, [`volume`] reads what that takes.
 //! * Every refusal is typed: a locked TPM, another register, another key, no storage root key, a spoilt answer.
+//! * As a process of its own ([`child`]) it does what PID 1 asks it to ([`messages`]), and logs nothing: PID 1 does.
 //!
-//! What it does not do: hand the volume key to the kernel, make primary keys, define anything in the TPM's memory, or decide what is measured.
+//! What it does not do: hand the volume key to the kernel, make primary keys, define anything in the TPM's memory, or decide what
+//! is measured.
 //!
 //! Section numbers are those of the TCG's TPM 2.0 Library Specification, revision 1.59.
 
+pub mod child;
 pub mod commands;
 mod kdf;
 pub mod keyslot;
+pub mod measure_log;
+pub mod messages;
 pub mod pcr;
 pub mod session;
 pub mod srk;

@@ -235,6 +235,7 @@ fn record() -> Result<Vec<u8>> {
         signer: SignerRecord { sha256: text(&"ab".repeat(32))?, common_name: text("seed")?, development: true },
         signature: SignaturePath::Kernel,
         measurement: Measurement::NotConfigured,
+        measured: None,
         overlay: true,
         verity_device: text(&("0d".repeat(32) + "-verity"))?,
         refused: [Refusal { device: text("vda2")?, reason: Reason::NotADdi, detail: text("a \"quoted\"\nlabel: ä")? }]

@@ -22,13 +22,15 @@ pub enum Key {
     CmdlineAllow,
     CmdlineOther,
     Measure,
+    MeasurePcr,
+    TpmDeadline,
     OnFailure,
     DangerouslyPanicAt,
 }
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ImageId,
         Self::Sources,
         Self::EspFreeCount,
@@ -43,6 +45,8 @@ impl Key {
         Self::CmdlineAllow,
         Self::CmdlineOther,
         Self::Measure,
+        Self::MeasurePcr,
+        Self::TpmDeadline,
         Self::OnFailure,
         Self::DangerouslyPanicAt,
     ];
@@ -65,6 +69,8 @@ impl Key {
             Self::CmdlineAllow => "cmdline-allow",
             Self::CmdlineOther => "cmdline-other",
             Self::Measure => "measure",
+            Self::MeasurePcr => "measure-pcr",
+            Self::TpmDeadline => "tpm-deadline",
             Self::OnFailure => "on-failure",
             Self::DangerouslyPanicAt => "dangerously-panic-at",
         }
@@ -93,7 +99,9 @@ impl Key {
             Self::Init => "an absolute path of at most 128 bytes",
             Self::CmdlineAllow => "keys of the kernel command line, at most 64 bytes each",
             Self::CmdlineOther => "refuse or ignore",
-            Self::Measure => "none, since this version does not measure",
+            Self::Measure => "none, prefer or require",
+            Self::MeasurePcr => "8, 9, 12, 13, 14 or 15",
+            Self::TpmDeadline => "100ms to 60s, in ms or s",
             Self::OnFailure => "power-off",
             Self::DangerouslyPanicAt => "modules, discover, select, verify, measure, activate or hand-over",
         }
@@ -166,8 +174,11 @@ pub enum Error {
         /// Most values.
         limit: usize,
     },
-    /// The watchdog would reset a machine that still waits for a disk.
-    WatchdogTooShort,
+    /// The watchdog would reset a machine that still waits.
+    WatchdogTooShort {
+        /// The key that says how long it may wait: `device-deadline`, or `tpm-deadline` and a second.
+        than: Key,
+    },
     /// A required key is not there.
     MissingKey(Key),
 }
@@ -188,7 +199,7 @@ impl fmt::Display for Error {
             Self::DuplicateValue { line, key } => write!(f, "line {line}: {key} names the same thing twice"),
             Self::BadValue { line, key } => write!(f, "line {line}: {key}: expected {}", key.expected()),
             Self::TooMany { line, key, limit } => write!(f, "line {line}: {key}: more than {limit} values"),
-            Self::WatchdogTooShort => f.write_str("watchdog is not longer than device-deadline"),
+            Self::WatchdogTooShort { than } => write!(f, "watchdog is not longer than {than}"),
             Self::MissingKey(key) => write!(f, "no {key}: expected {}", key.expected()),
         }
     }

@@ -15,6 +15,12 @@ const MIN_DEADLINE: Duration = Duration::from_millis(100);
 const MAX_DEADLINE: Duration = Duration::from_secs(300);
 /// The longest that common watchdogs count in hardware or by the kernel's help.
 const MAX_WATCHDOG: Duration = Duration::from_secs(600);
+/// A TPM that takes longer than this for a self-test and one command is broken.
+const MAX_TPM_DEADLINE: Duration = Duration::from_secs(60);
+/// What the watchdog needs beyond the TPM's deadline: the same process says that it has passed.
+const WATCHDOG_SLACK: Duration = Duration::from_secs(1);
+/// The register that systemd keeps for system extensions.
+const DEFAULT_PCR: u8 = 13;
 const DEFAULT_INIT: &str = "/sbin/init";
 
 /// Parses a whole file.
@@ -68,6 +74,8 @@ struct Draft {
     cmdline_allow: Vec<String<{ super::MAX_NAME }>, { super::MAX_CMDLINE_WORDS }>,
     cmdline_other: Option<CmdlineOther>,
     measure: Option<Measure>,
+    measure_pcr: Option<u8>,
+    tpm_deadline: Option<Duration>,
     on_failure: Option<OnFailure>,
     dangerously_panic_at: Option<Stage>,
 }
@@ -130,7 +138,20 @@ impl Draft {
                 value,
                 &[("refuse", CmdlineOther::Refuse), ("ignore", CmdlineOther::Ignore)],
             ),
-            Key::Measure => at.choice(&mut self.measure, value, &[("none", Measure::None)]),
+            Key::Measure => at.choice(
+                &mut self.measure,
+                value,
+                &[("none", Measure::None), ("prefer", Measure::Prefer), ("require", Measure::Require)],
+            ),
+            Key::MeasurePcr => {
+                let pcr = value.parse().ok().filter(|pcr| super::MEASURE_PCRS.contains(pcr));
+                // FromStr takes a sign and zeros in front.
+                at.once(&mut self.measure_pcr, pcr.filter(|_| !value.starts_with(['+', '0'])))
+            }
+            Key::TpmDeadline => {
+                let deadline = duration(value).filter(|value| (MIN_DEADLINE..=MAX_TPM_DEADLINE).contains(value));
+                at.once(&mut self.tpm_deadline, deadline)
+            }
             Key::OnFailure => at.choice(&mut self.on_failure, value, &[("power-off", OnFailure::PowerOff)]),
             Key::DangerouslyPanicAt => {
                 at.once(&mut self.dangerously_panic_at, Stage::of(value).filter(|stage| can_panic_at(*stage)))
@@ -146,8 +167,14 @@ impl Draft {
             return Err(Error::MissingKey(Key::Certificate));
         }
         let device_deadline = self.device_deadline.unwrap_or(DEFAULT_DEADLINE);
+        let measure = self.measure.ok_or(Error::MissingKey(Key::Measure))?;
+        let tpm_deadline = self.tpm_deadline.unwrap_or(DEFAULT_DEADLINE);
         if self.watchdog.is_some_and(|time| time <= device_deadline) {
-            return Err(Error::WatchdogTooShort);
+            return Err(Error::WatchdogTooShort { than: Key::DeviceDeadline });
+        }
+        let waits_for_tpm = measure != Measure::None;
+        if self.watchdog.is_some_and(|time| waits_for_tpm && time < tpm_deadline.saturating_add(WATCHDOG_SLACK)) {
+            return Err(Error::WatchdogTooShort { than: Key::TpmDeadline });
         }
         let default_init = || String::try_from(DEFAULT_INIT).unwrap_or_default();
         Ok(Config {
@@ -164,7 +191,9 @@ impl Draft {
             init: self.init.unwrap_or_else(default_init),
             cmdline_allow: self.cmdline_allow,
             cmdline_other: self.cmdline_other.unwrap_or(CmdlineOther::Refuse),
-            measure: self.measure.ok_or(Error::MissingKey(Key::Measure))?,
+            measure,
+            measure_pcr: self.measure_pcr.unwrap_or(DEFAULT_PCR),
+            tpm_deadline,
             on_failure: self.on_failure.unwrap_or(OnFailure::PowerOff),
             dangerously_panic_at: self.dangerously_panic_at,
         })

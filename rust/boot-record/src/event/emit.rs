@@ -25,6 +25,10 @@ impl Event<'_> {
             Self::Refused { device, reason, detail } => {
                 defmt::println!("refused device={=str} reason={=str} detail={=str}", device, reason.name(), detail);
             }
+            Self::NotMeasured { reason, detail } => {
+                defmt::println!("not-measured reason={=str} detail={=str}", reason.name(), detail);
+            }
+            Self::Condemned { device } => defmt::println!("condemned device={=str}", device),
             Self::HandOver { init, device, version, signer, development } => defmt::println!(
                 "hand-over init={=str} device={=str} version={=str} signer={=str} development={=bool}",
                 init,

@@ -54,6 +54,8 @@ impl<'a> Event<'a> {
             "wait-ended" => Self::WaitEnded { what: text("what")? },
             "backup-table" => Self::BackupTable { device: text("device")? },
             "refused" => Self::Refused { device: text("device")?, reason: reason("reason")?, detail: text("detail")? },
+            "not-measured" => Self::NotMeasured { reason: reason("reason")?, detail: text("detail")? },
+            "condemned" => Self::Condemned { device: text("device")? },
             "hand-over" => Self::HandOver {
                 init: text("init")?,
                 device: text("device")?,

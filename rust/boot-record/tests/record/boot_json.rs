@@ -2,8 +2,8 @@
 //! boot.json: written and read again.
 
 use boot_record::boot_json::{
-    BootRecord, Error, FORMAT, MAX_DETAIL, MAX_JSON, MAX_REFUSED, MAX_STAGES, Measurement, Refusal, SignerRecord,
-    StageRecord,
+    BootRecord, Error, FORMAT, MAX_BANKS, MAX_DETAIL, MAX_JSON, MAX_REFUSED, MAX_STAGES, MeasuredRecord, Measurement,
+    Refusal, SignerRecord, StageRecord,
 };
 use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
@@ -26,6 +26,7 @@ pub fn record() -> BootRecord {
         signer: SignerRecord { sha256: text(&"ab".repeat(32)), common_name: text("DEVELOPMENT me"), development: true },
         signature: SignaturePath::Kernel,
         measurement: Measurement::NotConfigured,
+        measured: None,
         overlay: true,
         verity_device: text(&("0d".repeat(32) + "-verity")),
         refused: [Refusal {
@@ -48,7 +49,7 @@ const JSON: &str = concat!(
     r#""root_hash":"0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d","#,
     r#""signer":{"sha256":"abababababababababababababababababababababababababababababababab","#,
     r#""common_name":"DEVELOPMENT me","development":true},"#,
-    r#""signature":"kernel","measurement":"not-configured","overlay":true,"#,
+    r#""signature":"kernel","measurement":"not-configured","measured":null,"overlay":true,"#,
     r#""verity_device":"0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d-verity","#,
     r#""refused":[{"device":"vda2","reason":"not-a-ddi","detail":"ddi: partition \"x\\y\"\nis strange: ä"}],"#,
     r#""stages":[{"stage":"early","start_us":0,"took_us":18446744073709551615,"detail":""}]}"#,
@@ -78,6 +79,17 @@ fn slots_are_text() {
 }
 
 #[test]
+fn what_was_measured_is_said() {
+    let measured =
+        MeasuredRecord { pcr: 13, banks: [text("sha1"), text("sha256")].into_iter().collect(), event: text("x:0d") };
+    let record = BootRecord { measurement: Measurement::Measured, measured: Some(measured), ..record() };
+    let json = to_json(&record);
+    let expected = r#""measurement":"measured","measured":{"pcr":13,"banks":["sha1","sha256"],"event":"x:0d"},"#;
+    assert!(json.contains(expected), "{json}");
+    assert_eq!(BootRecord::from_json(json.as_bytes()), Ok(record));
+}
+
+#[test]
 fn the_largest_record_fits() {
     fn worst<const N: usize>() -> String<N> {
         text(&"\u{1}".repeat(N))
@@ -93,6 +105,11 @@ fn the_largest_record_fits() {
         root_hash: worst(),
         signer: SignerRecord { sha256: worst(), common_name: worst(), development: false },
         verity_device: worst(),
+        measured: Some(MeasuredRecord {
+            pcr: 15,
+            banks: std::iter::repeat_n(worst(), MAX_BANKS).collect(),
+            event: worst(),
+        }),
         refused: std::iter::repeat_n(refusal, MAX_REFUSED).collect(),
         stages: std::iter::repeat_n(stage, MAX_STAGES).collect(),
         ..record()

@@ -36,7 +36,9 @@ init = /usr/lib/systemd/systemd
 cmdline-allow = console root
 cmdline-allow = --  systemd.log_level
 cmdline-other = ignore
-measure = none
+measure = require
+measure-pcr = 12
+tpm-deadline = 1s
 on-failure = power-off
 dangerously-panic-at = hand-over
 # the end";
@@ -65,6 +67,8 @@ fn the_smallest_configuration_has_safe_defaults() {
         cmdline_allow: heapless::Vec::new(),
         cmdline_other: CmdlineOther::Refuse,
         measure: Measure::None,
+        measure_pcr: 13,
+        tpm_deadline: Duration::from_secs(5),
         on_failure: OnFailure::PowerOff,
         dangerously_panic_at: None,
     };
@@ -86,6 +90,8 @@ fn a_configuration_with_every_key() {
     assert_eq!(config.init, "/usr/lib/systemd/systemd");
     assert_eq!(config.cmdline_allow, ["console", "root", "--", "systemd.log_level"]);
     assert_eq!(config.cmdline_other, CmdlineOther::Ignore);
+    assert_eq!((config.measure, config.measure_pcr), (Measure::Require, 12));
+    assert_eq!(config.tpm_deadline, Duration::from_secs(1));
     assert_eq!(config.dangerously_panic_at, Some(Stage::HandOver));
 }
 
@@ -118,7 +124,7 @@ fn each_required_key_is_missed_by_name() {
             Key::Certificate,
             "config: no certificate: expected the name of a file in /etc/initoverlayfs, at most 64 bytes",
         ),
-        (Key::Measure, "config: no measure: expected none, since this version does not measure"),
+        (Key::Measure, "config: no measure: expected none, prefer or require"),
     ] {
         let without: String =
             REQUIRED.lines().filter(|line| !line.starts_with(key.name())).map(|line| format!("{line}\n")).collect();
@@ -232,7 +238,7 @@ fn values_a_key_does_not_take() {
 #[test]
 fn values_of_required_keys_that_they_do_not_take() {
     let with = |old: &str, new: &str| parse(REQUIRED.replace(old, new).as_bytes()).unwrap_err().to_string();
-    assert_eq!(with("= none", "= tpm2"), "config: line 6: measure: expected none, since this version does not measure");
+    assert_eq!(with("= none", "= tpm2"), "config: line 6: measure: expected none, prefer or require");
     assert_eq!(with("= kernel", "= none"), "config: line 4: signature: expected kernel or user-space");
     assert_eq!(with("= kernel", "= kernel user-space"), "config: line 4: signature: expected kernel or user-space");
     assert_eq!(with("= esp-file", "= ram"), "config: line 2: sources: expected esp-file, partition or both");
@@ -246,6 +252,33 @@ fn values_of_required_keys_that_they_do_not_take() {
             with("= initoverlayfs", &format!("= {bad}")),
             "config: line 1: image-id: expected 1 to 64 letters, digits, '.', '_', '-', no '.' first"
         );
+    }
+}
+
+#[test]
+fn a_register_of_another_owner_is_refused() {
+    for pcr in ["8", "9", "12", "13", "14", "15"] {
+        assert_eq!(error_of(&format!("measure-pcr = {pcr}")), Ok(()));
+    }
+    for pcr in ["0", "7", "10", "11", "16", "23", "24", "013", "+13", "13.0", "", "-1", "269"] {
+        let expected = "config: line 7: measure-pcr: expected 8, 9, 12, 13, 14 or 15".to_owned();
+        assert_eq!(error_of(&format!("measure-pcr = {pcr}")), Err(expected), "{pcr}");
+    }
+    for deadline in ["99ms", "61s", "1", "5 s"] {
+        let expected = "config: line 7: tpm-deadline: expected 100ms to 60s, in ms or s".to_owned();
+        assert_eq!(error_of(&format!("tpm-deadline = {deadline}")), Err(expected), "{deadline}");
+    }
+}
+
+#[test]
+fn a_watchdog_outlives_the_wait_for_the_tpm() {
+    let error = |text: &str| parse(text.as_bytes()).map(|_| ()).map_err(|error| error.to_string());
+    let with = |more: &str, measure: &str| error(&(REQUIRED.replace("= none", measure) + more));
+    let too_short = Err("config: watchdog is not longer than tpm-deadline".to_owned());
+    assert_eq!(with("watchdog = 10s\ntpm-deadline = 10s", "= none"), Ok(()), "nobody waits");
+    for measure in ["= prefer", "= require"] {
+        assert_eq!(with("watchdog = 10s\ntpm-deadline = 9s", measure), Ok(()));
+        assert_eq!(with("watchdog = 10s\ntpm-deadline = 9001ms", measure), too_short);
     }
 }
 

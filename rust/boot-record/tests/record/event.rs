@@ -21,6 +21,11 @@ fn each_event_is_one_plain_line() {
             Event::Refused { device: "vda2", reason: Reason::Unsigned, detail: "ddi: no root-verity-sig partition" },
             "refused: unsigned: vda2: ddi: no root-verity-sig partition",
         ),
+        (
+            Event::NotMeasured { reason: Reason::TpmMissing, detail: "no /dev/tpm0\nin 5 s" },
+            "not measured: tpm-missing: no /dev/tpm0?in 5 s",
+        ),
+        (Event::Condemned { device: "vda1:/x_1+2.raw" }, "vda1:/x_1+2.raw: recorded as bad"),
         (HAND_OVER, "executing /sbin/init of vda2 version 1 signed by Product 7"),
         (
             Event::HandOver { init: "/i", device: "vda2", version: "1", signer: "DEVELOPMENT me", development: true },

@@ -21,7 +21,9 @@ fn json_says_what_the_log_says() {
     Reason::ALL.iter().for_each(assert_json_is_display);
     [Source::EspFile, Source::Partition].iter().for_each(assert_json_is_display);
     assert_json_is_display(&SignaturePath::Kernel);
-    assert_json_is_display(&Measurement::NotConfigured);
+    let measurements =
+        [Measurement::NotConfigured, Measurement::Measured, Measurement::TpmMissing, Measurement::TpmFailed];
+    measurements.iter().for_each(assert_json_is_display);
 }
 
 #[test]

@@ -40,7 +40,13 @@ fn configurations() -> impl Strategy<Value = Config> {
         any::<(bool, bool, bool, bool)>(),
         option::of(prop::sample::select(&[Stage::Discover, Stage::Select, Stage::Verify, Stage::Activate][..])),
     );
-    (names, others).prop_map(|((image_id, devices, modules, certificates, init, allow), others)| {
+    let tpm = (
+        prop::sample::select(&[Measure::None, Measure::Prefer, Measure::Require][..]),
+        prop::sample::select(&config::MEASURE_PCRS[..]),
+        100_u64..=60_000,
+    );
+    (names, others, tpm).prop_map(|((image_id, devices, modules, certificates, init, allow), others, tpm)| {
+        let (measure, measure_pcr, tpm_deadline) = tpm;
         let (sources, deadline, watchdog, (overlay, ignore, user_space, trust), dangerously_panic_at) = others;
         Config {
             image_id: image_id.as_str().try_into().unwrap(),
@@ -56,7 +62,9 @@ fn configurations() -> impl Strategy<Value = Config> {
             init: init.as_str().try_into().unwrap(),
             cmdline_allow: texts(allow),
             cmdline_other: if ignore { CmdlineOther::Ignore } else { CmdlineOther::Refuse },
-            measure: Measure::None,
+            measure,
+            measure_pcr,
+            tpm_deadline: Duration::from_millis(tpm_deadline),
             on_failure: OnFailure::PowerOff,
             dangerously_panic_at,
         }
@@ -80,7 +88,9 @@ fn written(config: &Config) -> Vec<String> {
         lines("init", [&config.init]),
         lines("cmdline-allow", &config.cmdline_allow),
         lines("cmdline-other", [other]),
-        lines("measure", ["none"]),
+        lines("measure", [config.measure]),
+        lines("measure-pcr", [config.measure_pcr]),
+        lines("tpm-deadline", [format!("{}ms", config.tpm_deadline.as_millis())]),
         lines("on-failure", ["power-off"]),
         lines("dangerously-panic-at", config.dangerously_panic_at),
     ]

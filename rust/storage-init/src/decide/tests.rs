@@ -90,13 +90,6 @@ fn a_candidate_refused_after_its_mount_falls_back_too_without_a_tpm() {
 }
 
 #[test]
-fn after_an_extend_no_second_candidate_is_tried() {
-    let refused = failed(Reason::Corrupt, "vda2");
-    let actions = play_configured(&[Event::DiskFound, TWO, Event::Signed, EXTENDED, refused]);
-    assert_eq!(actions.last(), Some(&Action::Stop(failure(Reason::Corrupt, "vda2"))));
-}
-
-#[test]
 fn all_refused_waits_for_another_disk_and_then_reports_the_newest() {
     let actions = play_configured(&[
         Event::DiskFound,
@@ -174,6 +167,38 @@ fn a_module_that_is_refused_ends_the_boot_before_any_disk_is_touched() {
 fn a_failed_hand_over_tries_nothing_else() {
     let events = [Event::DiskFound, TWO, Event::Signed, UNEXTENDED, Event::Mounted, failed(Reason::Io, "vda2")];
     assert_eq!(play_configured(&events).last(), Some(&Action::Stop(failure(Reason::Io, "vda2"))));
+}
+
+/// Its register is spent: no second candidate. Which one is bad has to outlive the reset, or it would come again and again.
+#[test]
+fn failure_after_the_extend_is_recorded_and_resets_the_machine() {
+    let spoilt = failed(Reason::Corrupt, "newest");
+    let until = [Event::DiskFound, TWO, Event::Signed, EXTENDED, spoilt];
+    let condemn = Action::Condemn { index: 0, failure: failure(Reason::Corrupt, "newest") };
+    assert_eq!(play_configured(&until).last(), Some(&condemn));
+    let ended = |event: Event| play_configured(&[until.as_slice(), &[event]].concat()).pop();
+    assert_eq!(ended(Event::Condemned { recorded: true }), Some(Action::Restart(failure(Reason::Corrupt, "newest"))));
+    assert_eq!(ended(Event::Condemned { recorded: false }), Some(Action::Stop(failure(Reason::Corrupt, "newest"))));
+    assert_eq!(ended(failed(Reason::Io, "vda1")), Some(Action::Stop(failure(Reason::Io, "vda1"))));
+}
+
+#[test]
+fn failed_hand_over_of_a_measured_candidate_is_recorded_too() {
+    let refused = failed(Reason::SignatureRejected, "newest");
+    let late = failed(Reason::InitMissing, "older");
+    let events = [Event::DiskFound, TWO, refused, Event::Signed, EXTENDED, Event::Mounted, late];
+    let condemn = Action::Condemn { index: 1, failure: failure(Reason::InitMissing, "older") };
+    assert_eq!(play_configured(&events).last(), Some(&condemn));
+}
+
+#[test]
+fn tpm_that_refuses_leads_to_the_next_candidate_and_one_that_is_lost_ends_the_boot() {
+    let missing = failed(Reason::TpmMissing, "newest");
+    let actions = play_configured(&[Event::DiskFound, TWO, Event::Signed, missing]);
+    assert_eq!(actions.last(), Some(&Action::Verify { index: 1 }));
+    let lost = Event::MeasurementLost(failure(Reason::TpmFailed, "newest"));
+    let actions = play_configured(&[Event::DiskFound, TWO, Event::Signed, lost]);
+    assert_eq!(actions.last(), Some(&Action::Stop(failure(Reason::TpmFailed, "newest"))), "no candidate's fault");
 }
 
 #[test]

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The `tpm-unlock` process: owns the TPM from the moment that it is there, and does what PID 1 asks for, one request after the
+//! other.
+//!
+//! It waits for the TPM while PID 1 looks for disks. It logs nothing, and writes nothing but systemd's measurement log; a panic ends it
+//! without a word, which PID 1 notices as it notices any end.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use kernel_edge::process::{self, Channel};
+use kernel_edge::uevents::Socket;
+use kernel_edge::{Errno, random, tpm as kernel_tpm};
+use tpm_policy::event::LATCH;
+use tpm_policy::{Bank, Digests, digests};
+
+use crate::measure_log;
+use crate::messages::{Banks, MAX_MESSAGE, Message, Reply, Request, State};
+use crate::pcr::extend;
+use crate::tpm::{Error, NoEntropy, Tpm};
+use crate::transport::{Transport, TransportError};
+
+/// The name by which the boot binary is this process.
+pub const NAME: &str = "tpm-unlock";
+/// Most bytes of one uevent, which is only a reason to look again.
+const UEVENT: usize = 4096;
+
+/// `/dev/tpm0`.
+struct Kernel {
+    device: kernel_tpm::Device,
+    patience: Duration,
+}
+
+impl Transport for Kernel {
+    fn exchange(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, TransportError> {
+        self.device.exchange(command, response, self.patience).map_err(|error| match error {
+            kernel_tpm::Error::Write(errno) => TransportError::Send { errno: errno.raw_os_error() },
+            kernel_tpm::Error::Short { needed, available } => TransportError::Short { needed, available },
+            kernel_tpm::Error::TimedOut => TransportError::TimedOut { after: self.patience },
+            kernel_tpm::Error::Poll(errno) | kernel_tpm::Error::Read(errno) => {
+                TransportError::Receive { errno: errno.raw_os_error() }
+            }
+        })
+    }
+}
+
+fn entropy(bytes: &mut [u8]) -> Result<(), NoEntropy> {
+    random::fill_random(bytes).map_err(|_| NoEntropy)
+}
+
+/// Runs the process until PID 1 has it finish, or is gone; gives its exit status.
+#[must_use]
+pub fn run(channel: &Channel) -> i32 {
+    let locked = process::lock_memory();
+    let mut buffer = [0; MAX_MESSAGE];
+    let patience = match channel.receive(&mut buffer, None).map(Request::decode) {
+        Ok(Ok(Request::Begin { patience_ms })) => Duration::from_millis(u64::from(patience_ms)),
+        _ => return 1,
+    };
+    let mut owner = locked
+        .map_err(|errno| Failed::new(State::Untouched, format_args!("memory cannot be locked: {errno}")))
+        .and_then(|()| Owner::acquire(patience));
+    loop {
+        let reply = match channel.receive(&mut buffer, None).map(Request::decode) {
+            Ok(Ok(Request::Measure { pcr, event })) => answer(owner.as_mut(), |owner| owner.measure(pcr, event)),
+            Ok(Ok(Request::Latch { pcr })) => answer(owner.as_mut(), |owner| owner.measure(pcr, LATCH)),
+            Ok(Ok(Request::Finish)) => return 0,
+            _ => return 1,
+        };
+        if channel.send(&reply).is_err() {
+            return 1;
+        }
+    }
+}
+
+fn answer<'a>(
+    owner: Result<&mut Owner, &mut Failed>,
+    request: impl FnOnce(&mut Owner) -> Result<Reply<'a>, Failed>,
+) -> Message {
+    let reply = match owner {
+        Ok(owner) => request(owner),
+        Err(failed) => Err(failed.clone()),
+    };
+    match reply {
+        Ok(reply) => reply.encode(),
+        Err(failed) => Reply::Failed { state: failed.state, detail: &failed.detail }.encode(),
+    }
+}
+
+/// Why a request was not carried out.
+#[derive(Clone)]
+struct Failed {
+    state: State,
+    detail: Box<str>,
+}
+
+impl Failed {
+    fn new(state: State, detail: core::fmt::Arguments<'_>) -> Self {
+        Self { state, detail: detail.to_string().into_boxed_str() }
+    }
+}
+
+/// Who owns the TPM.
+struct Owner {
+    tpm: Tpm<Kernel>,
+    patience: Duration,
+    banks: heapless::Vec<Bank, { Bank::ALL.len() }>,
+}
+
+impl Owner {
+    /// Waits for the TPM.
+    fn acquire(patience: Duration) -> Result<Self, Failed> {
+        let device = await_device(patience)?;
+        let kernel = Kernel { device, patience };
+        Ok(Self { tpm: Tpm::new(kernel, entropy, patience), patience, banks: active_banks()? })
+    }
+
+    fn measure(&mut self, pcr: u8, event: &str) -> Result<Reply<'static>, Failed> {
+        self.tpm.extend_deadline(self.patience);
+        let digests = digests(&self.banks, event.as_bytes());
+        let untouched = |error: measure_log::Error| Failed::new(State::Untouched, format_args!("{error}"));
+        let log = measure_log::Open::new().map_err(untouched)?;
+        match self.extend(pcr, &digests) {
+            Ok(()) => {
+                // What was measured counts, written down or not: the mark stays, and says that a record is missing.
+                let logged = log.append(pcr, &digests, event).is_ok();
+                Ok(Reply::Extended { banks: Banks::of(&self.banks), logged })
+            }
+            Err(failed) => {
+                if failed.state == State::Untouched {
+                    let _ = log.unmark();
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    fn extend(&mut self, pcr: u8, digests: &Digests) -> Result<(), Failed> {
+        extend(&mut self.tpm, pcr, digests).map_err(|error| {
+            // The TPM's own refusal, and no command at all, leave the register alone. An answer that is lost or spoilt says nothing.
+            let state = match error {
+                Error::Refused { .. }
+                | Error::Deadline { .. }
+                | Error::TooLong { .. }
+                | Error::NoEntropy
+                | Error::Transport { error: TransportError::Send { .. } | TransportError::Short { .. }, .. } => {
+                    State::Untouched
+                }
+                Error::Transport { .. } | Error::Malformed { .. } | Error::Tampered { .. } => State::Unknown,
+            };
+            Failed::new(state, format_args!("{error}"))
+        })
+    }
+}
+
+/// Opens the TPM as soon as it is there.
+fn await_device(patience: Duration) -> Result<kernel_tpm::Device, Failed> {
+    let begun = Instant::now();
+    // Before the first look, so that nothing appears in between.
+    let socket = Socket::open().map_err(|error| Failed::new(State::Untouched, format_args!("{error}")))?;
+    let mut message = [0; UEVENT];
+    loop {
+        match kernel_tpm::Device::open() {
+            Ok(device) => return Ok(device),
+            Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {}
+            Err(errno) => return Err(Failed::new(State::Untouched, format_args!("{}: {errno}", kernel_tpm::NODE))),
+        }
+        let left = patience.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            let ms = patience.as_millis();
+            return Err(Failed::new(State::Missing, format_args!("no {} within {ms} ms", kernel_tpm::NODE)));
+        }
+        if let Err(error) = socket.receive(&mut message, left) {
+            return Err(Failed::new(State::Untouched, format_args!("{error}")));
+        }
+    }
+}
+
+/// Every active bank. One that cannot be extended would stay at zero, for whoever comes later to put there what he likes: it is
+/// refused by name.
+fn active_banks() -> Result<heapless::Vec<Bank, { Bank::ALL.len() }>, Failed> {
+    let failed = |detail: core::fmt::Arguments<'_>| Failed::new(State::Untouched, detail);
+    let names = kernel_tpm::banks().map_err(|errno| failed(format_args!("its banks: {errno}")))?;
+    let mut banks = heapless::Vec::new();
+    for name in &names {
+        let bank = Bank::of(name).ok_or_else(|| failed(format_args!("its bank {name} is not known")))?;
+        banks.push(bank).map_err(|_| failed(format_args!("it has one bank twice")))?;
+    }
+    if banks.is_empty() {
+        return Err(failed(format_args!("it has no active bank")));
+    }
+    banks.sort_unstable();
+    Ok(banks)
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What PID 1 and the `tpm-unlock` process say to each other: one message there, one back.
+//!
+//! A message is a kind (one byte), numbers (big-endian) and texts (two bytes of length, UTF-8). Both ends are one program; what
+//! cannot be read is a bug in it and ends the connection.
+
+use core::fmt;
+
+use tpm_policy::Bank;
+
+use crate::wire::{Malformed, Reader};
+
+/// Most bytes of a message.
+pub const MAX_MESSAGE: usize = 512;
+/// Most bytes of a text.
+pub const MAX_TEXT: usize = 192;
+
+/// A message on its way.
+pub type Message = heapless::Vec<u8, MAX_MESSAGE>;
+
+/// What PID 1 asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// The first: how long the TPM may take to appear, counted from here, and then for what each request needs.
+    Begin {
+        /// Milliseconds.
+        patience_ms: u32,
+    },
+    /// Measure a text into a register, in every active bank, and write that down in systemd's log.
+    Measure {
+        /// The register.
+        pcr: u8,
+        /// What is hashed.
+        event: &'a str,
+    },
+    /// Extend a register once more, so that nothing unseals any longer; written down too.
+    Latch {
+        /// The register.
+        pcr: u8,
+    },
+    /// The last: end. It has no answer but the end of the process.
+    Finish,
+}
+
+/// What it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// The register was extended.
+    Extended {
+        /// In these banks.
+        banks: Banks,
+        /// Whether systemd's log has it.
+        logged: bool,
+    },
+    /// It was not.
+    Failed {
+        /// What is known of it.
+        state: State,
+        /// The error in its own words.
+        detail: &'a str,
+    },
+}
+
+/// What is known after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is no TPM.
+    Missing,
+    /// The register is as it was.
+    Untouched,
+    /// Nobody knows whether it was extended.
+    Unknown,
+}
+
+/// A set of banks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Banks(u8);
+
+impl Banks {
+    /// These.
+    #[must_use]
+    pub fn of(banks: &[Bank]) -> Self {
+        let bit = |bank: &Bank| Bank::ALL.iter().position(|known| known == bank).map_or(0, |place| 1 << place);
+        Self(banks.iter().fold(0, |set, bank| set | bit(bank)))
+    }
+
+    /// Those of the set.
+    pub fn iter(self) -> impl Iterator<Item = Bank> {
+        Bank::ALL.into_iter().enumerate().filter(move |(place, _)| self.0 >> place & 1 == 1).map(|(_, bank)| bank)
+    }
+}
+
+/// `sha1, sha256`
+impl fmt::Display for Banks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, bank) in self.iter().enumerate() {
+            write!(f, "{}{bank}", if place == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+const BEGIN: u8 = 1;
+const MEASURE: u8 = 2;
+const LATCH: u8 = 3;
+const FINISH: u8 = 4;
+const EXTENDED: u8 = 0x81;
+const FAILED: u8 = 0x82;
+
+impl<'a> Request<'a> {
+    /// Its bytes. A text that is too long is cut: it is for people, or bounded by its own type.
+    #[must_use]
+    pub fn encode(&self) -> Message {
+        match *self {
+            Self::Begin { patience_ms } => parts(&[&[BEGIN], &patience_ms.to_be_bytes()], None),
+            Self::Measure { pcr, event } => parts(&[&[MEASURE, pcr]], Some(event)),
+            Self::Latch { pcr } => parts(&[&[LATCH, pcr]], None),
+            Self::Finish => parts(&[&[FINISH]], None),
+        }
+    }
+
+    /// Out of its bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`]; offset 0 is that of an unknown kind.
+    pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(message);
+        let request = match reader.u8()? {
+            BEGIN => Self::Begin { patience_ms: reader.u32()? },
+            MEASURE => Self::Measure { pcr: reader.u8()?, event: text(&mut reader)? },
+            LATCH => Self::Latch { pcr: reader.u8()? },
+            FINISH => Self::Finish,
+            found => return Err(Malformed::Value { offset: 0, found: u32::from(found), expected: u32::from(MEASURE) }),
+        };
+        reader.end()?;
+        Ok(request)
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// Its bytes; a text that is too long is cut.
+    #[must_use]
+    pub fn encode(&self) -> Message {
+        match *self {
+            Self::Extended { banks, logged } => parts(&[&[EXTENDED, banks.0, u8::from(logged)]], None),
+            Self::Failed { state, detail } => {
+                let state = match state {
+                    State::Missing => 0,
+                    State::Untouched => 1,
+                    State::Unknown => 2,
+                };
+                parts(&[&[FAILED, state]], Some(detail))
+            }
+        }
+    }
+
+    /// Out of its bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`]; offset 0 is that of an unknown kind.
+    pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(message);
+        let reply = match reader.u8()? {
+            EXTENDED => Self::Extended { banks: Banks(reader.u8()?), logged: reader.u8()? == 1 },
+            FAILED => {
+                let state = match reader.u8()? {
+                    0 => State::Missing,
+                    1 => State::Untouched,
+                    // What is not known is the worst.
+                    _ => State::Unknown,
+                };
+                Self::Failed { state, detail: text(&mut reader)? }
+            }
+            found => {
+                return Err(Malformed::Value { offset: 0, found: u32::from(found), expected: u32::from(EXTENDED) });
+            }
+        };
+        reader.end()?;
+        Ok(reply)
+    }
+}
+
+fn parts(fixed: &[&[u8]], text: Option<&str>) -> Message {
+    let mut message = Message::new();
+    for part in fixed {
+        // A few bytes each: there is room.
+        let _ = message.extend_from_slice(part);
+    }
+    if let Some(text) = text {
+        let text = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default();
+        let _ = message.extend_from_slice(&u16::try_from(text.len()).unwrap_or(0).to_be_bytes());
+        let _ = message.extend_from_slice(text.as_bytes());
+    }
+    message
+}
+
+fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
+    let offset = reader.offset();
+    let bytes = reader.sized_to(MAX_TEXT)?;
+    core::str::from_utf8(bytes).map_err(|error| Malformed::Value {
+        offset: offset.saturating_add(2).saturating_add(error.valid_up_to()),
+        found: 0,
+        expected: 0,
+    })
+}

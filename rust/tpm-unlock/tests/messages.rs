@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What both processes say to each other comes over as it was said.
+#![allow(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use tpm_policy::Bank;
+use tpm_unlock::messages::{Banks, MAX_TEXT, Reply, Request, State};
+use tpm_unlock::wire::Malformed;
+
+#[test]
+fn messages_come_back() {
+    for request in [
+        Request::Begin { patience_ms: u32::MAX },
+        Request::Measure { pcr: 13, event: "initoverlayfs-ddi:" },
+        Request::Measure { pcr: 0, event: "" },
+        Request::Latch { pcr: 13 },
+        Request::Finish,
+    ] {
+        let message = request.encode();
+        assert_eq!(Request::decode(&message), Ok(request));
+        for len in 0..message.len() {
+            assert!(matches!(Request::decode(&message[..len]), Err(Malformed::Truncated { .. })), "{request:?} {len}");
+        }
+    }
+    let all = Banks::of(&Bank::ALL);
+    for reply in [
+        Reply::Extended { banks: all, logged: true },
+        Reply::Extended { banks: Banks::of(&[Bank::Sha256]), logged: false },
+        Reply::Failed { state: State::Missing, detail: "no /dev/tpm0" },
+        Reply::Failed { state: State::Untouched, detail: "ä" },
+        Reply::Failed { state: State::Unknown, detail: "" },
+    ] {
+        assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+    }
+    assert_eq!(all.iter().collect::<Vec<_>>(), Bank::ALL);
+    assert_eq!(Banks::of(&[Bank::Sha256, Bank::Sha1]).to_string(), "sha1, sha256");
+}
+
+#[test]
+fn long_text_is_cut_at_a_characters_end() {
+    let long = "ä".repeat(MAX_TEXT);
+    let message = Reply::Failed { state: State::Unknown, detail: &long }.encode();
+    let expected = Reply::Failed { state: State::Unknown, detail: &long[..MAX_TEXT] };
+    assert_eq!(Reply::decode(&message), Ok(expected));
+    let message = Request::Measure { pcr: 1, event: &format!("x{long}") }.encode();
+    let Ok(Request::Measure { event, .. }) = Request::decode(&message) else { panic!("{message:?}") };
+    assert_eq!(event.len(), MAX_TEXT - 1);
+}
+
+#[test]
+fn what_is_no_message() {
+    assert_eq!(Request::decode(&[]), Err(Malformed::Truncated { offset: 0, needed: 1, available: 0 }));
+    assert_eq!(Request::decode(&[0x81]), Err(Malformed::Value { offset: 0, found: 0x81, expected: 2 }));
+    assert_eq!(Request::decode(&[4, 0]), Err(Malformed::Trailing { offset: 1, len: 1 }));
+    assert_eq!(Request::decode(&[2, 13, 0, 1, 0xff]), Err(Malformed::Value { offset: 4, found: 0, expected: 0 }));
+    assert_eq!(Reply::decode(&[2]), Err(Malformed::Value { offset: 0, found: 2, expected: 0x81 }));
+    assert_eq!(Reply::decode(&[0x82, 9, 0, 0]), Ok(Reply::Failed { state: State::Unknown, detail: "" }));
+}
