@@ -37,6 +37,7 @@ def mini_initramfs_config(d):
     line('signature', 'INITOVERLAYFS_SIGNATURE_CHECK')
     for index, _ in enumerate((d.getVar('INITOVERLAYFS_TRUSTED_CERTIFICATES') or '').split()):
         lines.append('certificate = certificate-%d.der' % index)
+    line('measure', 'INITOVERLAYFS_MEASURE')
     line('overlay', 'INITOVERLAYFS_OVERLAY')
     line('init', 'INITOVERLAYFS_INIT')
     line('watchdog', 'INITOVERLAYFS_WATCHDOG')
@@ -45,8 +46,6 @@ def mini_initramfs_config(d):
         lines.append('cmdline-other = ignore')
     more = (d.getVar('INITOVERLAYFS_CONFIG_MORE') or '').replace('\\n', '\n').split('\n')
     lines += [text for text in more if text.strip()]
-    if not any(text.split('=')[0].strip() == 'measure' for text in lines):
-        lines.append('measure = none')
     return '\n'.join(lines) + '\n'
 
 MINI_INITRAMFS_CONFIG = "${@mini_initramfs_config(d)}"
