@@ -12,6 +12,7 @@ mod candidates;
 mod corruption;
 mod devices;
 mod forced;
+mod measure;
 mod modules;
 mod refusals;
 mod repart;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     tests.extend(corruption::tests());
     tests.extend(candidates::tests());
     tests.extend(repart::tests());
+    tests.extend(measure::tests());
     tests.extend(refusals::tests());
     tests.extend(forced::tests());
     run(&arguments, tests).exit_code()

@@ -179,6 +179,8 @@ pub struct Config {
     pub device_deadline: &'static str,
     /// Keys that the command line may have besides `console` and `panic`.
     pub cmdline_allow: &'static str,
+    /// What is done about measuring: the value of the key, and further lines for it.
+    pub measure: &'static str,
     /// Further lines.
     pub more: &'static str,
 }
@@ -197,6 +199,7 @@ impl Default for Config {
             device: None,
             device_deadline: "2s",
             cmdline_allow: "",
+            measure: "none",
             more: "",
         }
     }
@@ -219,12 +222,13 @@ impl Config {
              esp-free-count = trust\n\
              overlay = {overlay}\n\
              cmdline-allow = console panic {}\n\
-             measure = none\n\
+             measure = {}\n\
              {}{}\n",
             sources.join(" "),
             self.device_deadline,
             self.signature,
             self.cmdline_allow,
+            self.measure,
             self.kernel.config_lines(self.storage),
             self.more
         )
