@@ -9,7 +9,9 @@ use crate::build::{Request, Signing, Source};
 use crate::identity::Identity;
 use crate::join::{self, Destination};
 use crate::mkfs::{self, Compression, Files};
+use crate::policy;
 use crate::salt::Salt;
+use tpm_policy::Bank;
 
 /// Makes and checks signed images for initoverlayfs.
 ///
@@ -41,6 +43,10 @@ pub enum Command {
     /// Check signature, root hash and every block of an image as the boot does
     #[command(long_about = VERIFY_LONG, after_long_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+
+    /// Sign what a TPM will have measured when a kernel has booted an image, so that it unseals the disk's key
+    #[command(long_about = SIGN_POLICY_LONG, after_long_help = SIGN_POLICY_EXAMPLES)]
+    SignPolicy(SignPolicyArgs),
 }
 
 const INSPECT_LONG: &str = "\
@@ -163,6 +169,128 @@ pub struct VerifyArgs {
     /// The verdict as JSON on stdout, instead of lines for people
     #[arg(long)]
     pub json: bool,
+}
+
+const SIGN_POLICY_LONG: &str = "\
+Sign what a TPM will have measured when a kernel has booted an image, so that it unseals the disk's key.
+
+Predicts register 11 of each unified kernel image, as systemd-stub measures it, and the register that the boot stage measures the \
+image into; no TPM is needed. The policy over both is signed in systemd's tpm2-pcr-signature JSON. A volume that was enrolled with the \
+public key of the signer opens for every pair that has a signature beside it, the first and every update.";
+
+const SIGN_POLICY_EXAMPLES: &str = "\
+Examples:
+  Beside the image, for the kernel that boots it and the one before:
+    ddi sign-policy example_1.2.raw --cert release.pem --uki linux-6.12.efi --uki linux-6.6.efi --key policy.key
+
+  A key that never leaves its hardware module:
+    mkdir policies
+    ddi sign-policy example_1.2.raw --cert release.pem --uki linux.efi --public-key policy.pub --to-sign policies
+    for file in policies/*.policy; do
+      openssl dgst -sha256 -sign 'pkcs11:token=release;object=policy' -out \"${file%.policy}.sig\" \"$file\"
+    done
+    ddi sign-policy example_1.2.raw --cert release.pem --uki linux.efi --public-key policy.pub --signatures policies
+
+Exit status: 0 it is written, 1 it is not, 2 the command line is wrong, 130 interrupted.";
+
+/// Options of `ddi sign-policy`.
+#[derive(Debug, Args)]
+pub struct SignPolicyArgs {
+    /// The image; it has to be one that the boot accepts
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+
+    /// Certificate of the image's signer: PEM
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+
+    /// A unified kernel image that may boot it. May be given several times
+    #[arg(long = "uki", value_name = "FILE", required = true)]
+    kernels: Vec<PathBuf>,
+
+    /// Private key that signs the policies: PEM, not encrypted, RSA
+    #[arg(long, value_name = "FILE", required_unless_present = "public_key", conflicts_with = "public_key")]
+    key: Option<PathBuf>,
+
+    /// Public half of a key that signs elsewhere: PEM
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+
+    /// A folder for the policies to sign: 32 bytes each, in files POLICY.policy
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "public_key",
+        required_unless_present_any = ["key", "signatures"],
+        conflicts_with_all = ["signatures", "output"]
+    )]
+    to_sign: Option<PathBuf>,
+
+    /// The folder with their signatures, in files POLICY.sig: RSASSA-PKCS1-v1_5 with SHA-256
+    #[arg(long, value_name = "DIR", requires = "public_key")]
+    signatures: Option<PathBuf>,
+
+    /// The file to write [default: that of the image, with .pcrsig for its extension]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Where in the boot the key is to be had: words of systemd-pcrphase with colons between them. May be given several times
+    ///
+    /// The empty one is that of storage-init, which runs before any; systemd in the image is in \"enter-initrd\".
+    #[arg(long = "phase", value_name = "PATH", default_values = ["", "enter-initrd"])]
+    phases: Vec<String>,
+
+    /// Bank of the registers
+    #[arg(long, value_name = "NAME", default_value = "sha256", value_parser = parse_bank)]
+    bank: Bank,
+
+    /// The register that the image is measured into: `measure-pcr` of the configuration
+    #[arg(long, value_name = "NUMBER", default_value_t = tpm_policy::event::DEFAULT_PCR)]
+    measure_pcr: u8,
+
+    /// Sign for the kernel's register alone: any image that it boots gets the key
+    #[arg(long, conflicts_with = "measure_pcr")]
+    kernel_only: bool,
+
+    /// What was predicted as JSON on stdout, instead of lines for people
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_bank(name: &str) -> Result<Bank, &'static str> {
+    Bank::of(name).ok_or("expected sha256, sha384 or sha512")
+}
+
+impl SignPolicyArgs {
+    /// Whether facts are wanted as JSON.
+    #[must_use]
+    pub const fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn into_request(self) -> policy::Request {
+        let output = self.output.unwrap_or_else(|| self.image.with_extension("pcrsig"));
+        // clap has seen to it that there is a key, or its public half with one of the folders.
+        let public_key = self.public_key.unwrap_or_default();
+        let signing = match (self.key, self.to_sign, self.signatures) {
+            (Some(key), ..) => policy::Signing::Key { key, output },
+            (None, Some(to_sign), _) => policy::Signing::Elsewhere { public_key, to_sign },
+            (None, None, signatures) => {
+                policy::Signing::Signed { public_key, signatures: signatures.unwrap_or_default(), output }
+            }
+        };
+        policy::Request {
+            image: self.image,
+            certificate: self.cert,
+            kernels: self.kernels,
+            phases: self.phases,
+            bank: self.bank,
+            image_register: (!self.kernel_only).then_some(self.measure_pcr),
+            signing,
+        }
+    }
 }
 
 const BUILD_LONG: &str = "\

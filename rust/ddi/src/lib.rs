@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `ddi`: makes signed Discoverable Disk Images on the host, and says what is in one and whether it would boot.
+//! `ddi`: makes signed Discoverable Disk Images on the host, says what is in one and whether it would boot, and signs what a TPM
+//! will have measured then.
 //!
 //! What it promises:
 //! * The same input gives the same bytes; nothing is drawn at random that shows in the image.
@@ -34,6 +35,7 @@ pub mod opened;
 pub mod output;
 pub mod pem;
 pub mod pkcs7_file;
+pub mod policy;
 pub mod printable;
 pub mod progress;
 pub mod read_back;
@@ -43,6 +45,7 @@ pub mod shift;
 pub mod signature;
 pub mod signer_facts;
 pub mod tar_check;
+pub mod uki;
 pub mod verdict;
 pub mod verify;
 pub mod verity_tree;

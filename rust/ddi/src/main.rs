@@ -5,9 +5,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ddi::cli::{BuildArgs, Cli, Command, InspectArgs, JoinArgs, VerifyArgs};
+use ddi::cli::{BuildArgs, Cli, Command, InspectArgs, JoinArgs, SignPolicyArgs, VerifyArgs};
 use ddi::report::Report;
-use ddi::{build, inspect, join, output, verify};
+use ddi::{build, inspect, join, output, policy, verify};
 
 /// Why the program ends with status 1.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,8 @@ enum Error {
     Inspect(#[from] inspect::Error),
     #[error(transparent)]
     Verify(#[from] verify::Error),
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),
     #[error("the image is there, but its facts cannot be put as JSON: {0}")]
@@ -49,6 +51,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::JoinSignature(arguments) => run_join(arguments),
         Command::Inspect(arguments) => run_inspect(&arguments),
         Command::Verify(arguments) => run_verify(&arguments),
+        Command::SignPolicy(arguments) => run_sign_policy(arguments),
     }
 }
 
@@ -92,4 +95,15 @@ fn run_verify(arguments: &VerifyArgs) -> Result<ExitCode, Error> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+fn run_sign_policy(arguments: SignPolicyArgs) -> Result<ExitCode, Error> {
+    let json = arguments.wants_json();
+    let outcome = policy::sign(&arguments.into_request())?;
+    let text = match json {
+        true => outcome.to_json()?,
+        false => outcome.to_string(),
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
 }
