@@ -11,6 +11,7 @@ mod bootlog;
 mod candidates;
 mod corruption;
 mod devices;
+mod firmware;
 mod forced;
 mod measure;
 mod modules;
@@ -46,5 +47,6 @@ fn main() -> ExitCode {
     tests.extend(measure::tests());
     tests.extend(refusals::tests());
     tests.extend(forced::tests());
+    tests.extend(firmware::tests());
     run(&arguments, tests).exit_code()
 }

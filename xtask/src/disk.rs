@@ -10,6 +10,7 @@ mod initramfs;
 mod table;
 pub mod vfat;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
@@ -72,6 +73,8 @@ pub struct Disk {
     pub first: Vec<Partition>,
     /// DDI files on the ESP; `None`: there is no ESP.
     pub esp: Option<Vec<Candidate>>,
+    /// Further files on the ESP: paths below its root, and where they are. There has to be an ESP.
+    pub esp_files: Vec<(String, PathBuf)>,
     /// DDIs written straight into partitions.
     pub partitions: Vec<Candidate>,
     /// An ext4 image for the real root.
@@ -133,7 +136,7 @@ impl Disk {
         let mut partitions = self.first.clone();
         let esp = path.with_extension("esp");
         if let Some(files) = &self.esp {
-            write_esp(tools, files, &esp, medium)?;
+            write_esp(tools, files, &self.esp_files, &esp, medium)?;
             partitions.push(Partition::of(PartitionType::Esp, "esp", &esp));
         }
         let ddis = self.partitions.iter();
@@ -189,8 +192,15 @@ impl Partition {
     }
 }
 
-fn write_esp(tools: &Tools, files: &[Candidate], image: &Path, medium: Medium) -> Result<()> {
-    let contents = files.iter().map(|file| file_size(&file.image)).sum::<Result<u64>>()?;
+fn write_esp(
+    tools: &Tools,
+    files: &[Candidate],
+    others: &[(String, PathBuf)],
+    image: &Path,
+    medium: Medium,
+) -> Result<()> {
+    let images = files.iter().map(|file| &file.image).chain(others.iter().map(|(_, file)| file));
+    let contents = images.map(|image| file_size(image)).sum::<Result<u64>>()?;
     // A hundredth for the FATs of 512-byte clusters.
     let size = (contents + contents / 50 + ESP_RESERVE).next_multiple_of(MIB);
     let volume = Volume::make(tools, image, size, Format { sector: medium.sector_size, ..Format::default() })?;
@@ -198,7 +208,12 @@ fn write_esp(tools: &Tools, files: &[Candidate], image: &Path, medium: Medium) -
     for file in files {
         volume.copy_in(&file.image, &format!("{ESP_FOLDER}/{}.raw", file.name))?;
     }
-    Ok(())
+    let mut folders = BTreeSet::new();
+    for (path, _) in others {
+        folders.extend(path.match_indices('/').map(|(end, _)| path.split_at(end).0));
+    }
+    folders.iter().try_for_each(|folder| volume.make_folder(folder))?;
+    others.iter().try_for_each(|(path, file)| volume.copy_in(file, path))
 }
 
 /// Makes an ext4 image of a tree: the same tree gives the same bytes.

@@ -11,18 +11,19 @@
 pub mod bench;
 mod command;
 mod console;
+pub mod firmware;
 mod kept_memory;
 pub mod kernel_choice;
 mod parts;
 mod qmp;
 mod report;
+mod sockets;
+mod start;
 pub mod storage;
 pub mod system;
+pub mod tpm;
 
 use std::fs::File;
-use std::net::Shutdown;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,17 +35,22 @@ use anyhow::{Context, Result, bail};
 use crate::tools::Tools;
 use console::Console;
 use qmp::Event;
+use sockets::Sockets;
 use storage::Storage;
+use tpm::traffic::Traffic;
 
 pub use command::{Options, run};
 pub use kept_memory::KeptMemory;
 pub use parts::{Config, IMAGE_ID, Parts};
 pub use report::{Answer, Report};
+pub use start::Start;
 
 /// Name of the guest's port (also in tests/boot/probe and tests/boot/userspace).
 const PORT: &str = "org.meta-initoverlayfs.report";
 /// The console that the log is of: the board's serial port.
 pub const SERIAL: &str = "ttyAMA0";
+/// What the kernel says when it executes the initramfs' init.
+const INIT_STARTS: &str = "Run /init as init process";
 /// Size of the machine's memory.
 const MEMORY: &str = "1G";
 /// The board.
@@ -84,14 +90,10 @@ pub struct Reads {
 
 /// One boot.
 pub struct Boot<'a> {
-    /// Kernel image.
-    pub kernel: &'a Path,
-    /// The mini-initramfs, or another one; `None`: the kernel mounts the root itself.
-    pub initramfs: Option<&'a Path>,
-    /// The kernel's console: [`SERIAL`], or `null` for none.
-    pub console: &'a str,
-    /// Words after `console=... panic=-1`.
-    pub command_line: &'a str,
+    /// What it starts with.
+    pub start: Start<'a>,
+    /// Its TPM.
+    pub tpm: Option<tpm::Attached<'a>>,
     /// Further devices, as QEMU's `-device` takes them.
     pub devices: &'a [&'a str],
     /// What its disks are.
@@ -108,6 +110,8 @@ pub struct Boot<'a> {
     pub meter: Meter,
     /// The machine is killed after this, unless it was told to stay.
     pub deadline: Duration,
+    /// It is killed when its console has a line that begins so.
+    pub until: Option<&'a str>,
     /// Gets each line of the console, without control sequences.
     pub on_line: &'a (dyn Fn(&str) + Sync),
 }
@@ -125,6 +129,8 @@ pub enum Exit {
     Other(String),
     /// The deadline passed.
     Deadline,
+    /// The console had the line that was waited for.
+    Line,
 }
 
 /// What came of a boot.
@@ -136,6 +142,8 @@ pub struct Outcome {
     pub report: Option<Report>,
     /// What the disks were asked for, if it was measured and the boot came that far.
     pub reads: Option<Reads>,
+    /// What was said on the TPM's bus; `None`: there is no TPM.
+    pub tpm: Option<Traffic>,
     /// The console's lines, without control sequences.
     pub console: Vec<String>,
     /// The console as it was, byte by byte.
@@ -155,6 +163,8 @@ impl Boot<'_> {
         let qmp_listener = sockets.listen(QMP)?;
         let log = folder.join("console.log");
         let messages = folder.join("qemu.log");
+        let tpm = self.tpm.as_ref().map(|tpm| tpm.power_on(tools, folder, &sockets)).transpose()?;
+        let (chip, tpm) = tpm.unzip();
         let mut command = self.command(tools, folder)?;
         command.stdin(if self.answer == Answer::Stay { Stdio::inherit() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(File::create(&messages)?);
@@ -162,7 +172,19 @@ impl Boot<'_> {
         let started = Instant::now();
         let mut child = command.spawn().context("cannot run QEMU")?;
         let Some(output) = child.stdout.take() else { bail!("QEMU has no standard output") };
-        let mut console = Console::create(&log, self.on_line)?;
+        let until = AtomicBool::new(false);
+        let on_line = |line: &str| {
+            if let Some(tpm) = &tpm
+                && line.contains(INIT_STARTS)
+            {
+                tpm.traffic().init_starts();
+            }
+            if self.until.is_some_and(|until| line.contains(until)) {
+                until.store(true, Ordering::Relaxed);
+            }
+            (self.on_line)(line);
+        };
+        let mut console = Console::create(&log, &on_line)?;
         let show_all = AtomicBool::new(false);
         let (sender, events) = mpsc::channel();
         // Only who has something to say holds a sender: the channel's end is the machine's.
@@ -183,10 +205,16 @@ impl Boot<'_> {
                 Some(report)
             });
             scope.spawn(|| qmp::follow(&qmp_listener, sender));
-            let ended = self.attend(&mut child, &events, started, &show_all);
+            if let Some(tpm) = &tpm {
+                scope.spawn(|| tpm.serve(scope));
+            }
+            let ended = self.attend(&mut child, &events, &Watch { started, stay: &show_all, until: &until });
             drop(events);
             sockets.wake(REPORT);
             sockets.wake(QMP);
+            if tpm.is_some() {
+                sockets.wake(tpm::SOCKET);
+            }
             (ended, report.join().ok().flatten(), console.join().unwrap_or_default())
         });
         let (exit, reads) = ended.with_context(|| {
@@ -196,12 +224,15 @@ impl Boot<'_> {
         if let Some(report) = &report {
             report.save(&folder.join("sections"))?;
         }
-        Ok(Outcome { exit, report, reads, console: lines, log, elapsed: started.elapsed() })
+        if let Some(chip) = chip {
+            chip.power_off()?;
+        }
+        let tpm = tpm.map(tpm::Bus::into_traffic);
+        Ok(Outcome { exit, report, reads, tpm, console: lines, log, elapsed: started.elapsed() })
     }
 
     fn command(&self, tools: &Tools, folder: &Path) -> Result<Command> {
-        let mut paths = vec![self.kernel];
-        paths.extend(self.initramfs);
+        let mut paths = self.start.paths();
         paths.extend(self.disks);
         paths.extend(self.late_disk.map(|(disk, _)| disk));
         paths.extend(self.memory.iter().flat_map(|memory| memory.paths()));
@@ -225,11 +256,10 @@ impl Boot<'_> {
             ]),
             Meter::Off | Meter::Reads => command.args(["-smp", "2"]),
         };
-        command.arg("-kernel").arg(self.kernel);
-        if let Some(initramfs) = self.initramfs {
-            command.arg("-initrd").arg(initramfs);
+        command.args(self.start.arguments()?);
+        if self.tpm.is_some() {
+            command.args(tpm::arguments());
         }
-        command.args(["-append", format!("console={} panic=-1 {}", self.console, self.command_line).trim_end()]);
         let drives: Vec<String> = (0..self.disks.len()).map(|number| format!("disk{number}")).collect();
         for (id, disk) in drives.iter().zip(self.disks) {
             command.args(["-drive", &drive(id, disk)?]);
@@ -250,30 +280,26 @@ impl Boot<'_> {
     }
 
     /// Waits for the end, plugs in the late disk when it is time, and kills at the deadline.
-    fn attend(
-        &self,
-        child: &mut Child,
-        events: &Receiver<Event>,
-        started: Instant,
-        stay: &AtomicBool,
-    ) -> Result<(Exit, Option<Reads>)> {
+    fn attend(&self, child: &mut Child, events: &Receiver<Event>, watch: &Watch<'_>) -> Result<(Exit, Option<Reads>)> {
         let mut monitor = None;
         let mut reads = None;
         let mut reporting = None;
         let mut late_disk = self.late_disk.map(|(_, delay)| delay);
         let mut exit: Option<Exit> = None;
         loop {
-            let elapsed = started.elapsed();
+            let elapsed = watch.started.elapsed();
             if late_disk.is_some_and(|delay| delay <= elapsed)
                 && let Some(stream) = &mut monitor
             {
                 qmp::plug_in(stream, LATE_DRIVE, SLOT)?;
                 late_disk = None;
             }
-            if elapsed >= self.deadline && !stay.load(Ordering::Relaxed) {
+            let late = elapsed >= self.deadline && !watch.stay.load(Ordering::Relaxed);
+            let line = watch.until.load(Ordering::Relaxed);
+            if late || line {
                 child.kill()?;
                 child.wait()?;
-                return Ok((Exit::Deadline, reads));
+                return Ok((if line { Exit::Line } else { Exit::Deadline }, reads));
             }
             let next = late_disk.map_or(self.deadline, |delay| delay.min(self.deadline));
             // QEMU that dies before it connects sends no event: so look now and then.
@@ -322,6 +348,15 @@ impl Boot<'_> {
     }
 }
 
+/// What decides that a machine has run long enough.
+struct Watch<'a> {
+    started: Instant,
+    /// It was told to stay.
+    stay: &'a AtomicBool,
+    /// The line that is waited for has come.
+    until: &'a AtomicBool,
+}
+
 fn wait_or_kill(child: &mut Child) -> Result<std::process::ExitStatus> {
     let told = Instant::now();
     while told.elapsed() < GRACE {
@@ -332,32 +367,6 @@ fn wait_or_kill(child: &mut Child) -> Result<std::process::ExitStatus> {
     }
     child.kill()?;
     Ok(child.wait()?)
-}
-
-/// The folder of the sockets, open: through it they have short names, however long its own is.
-struct Sockets(File);
-
-impl Sockets {
-    fn open(folder: &Path) -> Result<Self> {
-        File::open(folder).map(Self).with_context(|| format!("cannot open {}", folder.display()))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
-    }
-
-    fn listen(&self, name: &str) -> Result<UnixListener> {
-        let path = self.path(name);
-        let _ = std::fs::remove_file(&path);
-        UnixListener::bind(&path).with_context(|| format!("cannot make the socket {name}"))
-    }
-
-    /// Wakes a thread that still waits for QEMU to connect, by a connection that says nothing.
-    fn wake(&self, name: &str) {
-        if let Ok(stream) = UnixStream::connect(self.path(name)) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
 }
 
 /// QEMU's option syntax doubles a comma inside a value.

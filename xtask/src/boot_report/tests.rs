@@ -34,6 +34,7 @@ fn outcome(change: impl Fn(&str, String) -> String) -> Outcome {
     }
     report.extend_from_slice(b"== end 0\n\n");
     Outcome {
+        tpm: None,
         exit: Exit::PowerOff,
         reads: None,
         report: Some(Report::read(report.as_slice()).unwrap()),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use boot_record::config::{SignaturePath, Source};
 
+use super::firmware::{ByFirmware, Uki};
 use super::parts::{Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL};
+use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start, tpm};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
 use crate::disk::{Candidate, Ddi, Disk, put_over};
@@ -21,6 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Where `bootlog` looks for log strings, as a path below `/`.
 const LOG_STRINGS: &str = "usr/lib/debug/.build-id";
+
+/// os-release of the unified kernel images: what the stub measures, and boot loaders show.
+const UKI_OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs boot tests\"\n";
 
 /// The parts of all boots, made once.
 pub struct Bench {
@@ -56,6 +60,10 @@ impl Default for Small<'_> {
 pub struct Trial<'a> {
     /// What storage-init is told.
     pub config: Config,
+    /// UEFI starts it, and the disk has an ESP with the UKI; `None`: QEMU puts the kernel into memory.
+    pub firmware: Option<ByFirmware<'a>>,
+    /// Its TPM.
+    pub tpm: Option<tpm::Attached<'a>>,
     /// Files put over those of the mini-initramfs: names below `/`, contents.
     pub files: Vec<(&'a str, Vec<u8>)>,
     /// The disk; `None`: the machine has none.
@@ -74,12 +82,16 @@ pub struct Trial<'a> {
     pub memory: Option<&'a KeptMemory>,
     /// What the probe does in the end.
     pub answer: Answer,
+    /// The machine is killed when its console has a line with this.
+    pub until: Option<&'a str>,
 }
 
 impl Default for Trial<'_> {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            firmware: None,
+            tpm: None,
             files: Vec::new(),
             disk: None,
             others: Vec::new(),
@@ -89,6 +101,7 @@ impl Default for Trial<'_> {
             devices: &[],
             memory: None,
             answer: Answer::PowerOff,
+            until: None,
         }
     }
 }
@@ -199,9 +212,27 @@ impl Bench {
         let initramfs = folder.join("initramfs.cpio");
         let kernel = self.parts.write_initramfs(&self.cache, &trial.config, &initramfs)?;
         put_over(&self.parts.tools, &initramfs, &trial.files)?;
+        let mut disk = trial.disk.clone();
+        let firmware = match &trial.firmware {
+            Some(by_firmware) => {
+                let words = format!("console={} panic=-1 {}", trial.console, trial.command_line);
+                let uki = Uki {
+                    kernel: &kernel,
+                    initramfs: &initramfs,
+                    command_line: words.trim_end(),
+                    os_release: UKI_OS_RELEASE,
+                };
+                let (firmware, files) = by_firmware.prepare(&self.cache, &self.parts.tools, &uki, folder)?;
+                let disk = disk.as_mut().context("a boot by firmware needs a disk")?;
+                disk.esp.get_or_insert_default();
+                disk.esp_files = files;
+                Some(firmware)
+            }
+            None => None,
+        };
         let medium = trial.config.storage.medium();
         let mut images = Vec::new();
-        for (number, disk) in trial.others.iter().chain(&trial.disk).enumerate() {
+        for (number, disk) in trial.others.iter().chain(&disk).enumerate() {
             let image = folder.join(format!("disk{number}.img"));
             disk.write(&self.parts.tools, &image, medium).context("cannot make the disk")?;
             images.push(image);
@@ -209,10 +240,16 @@ impl Bench {
         let mut disks: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
         let late_disk = trial.late.and_then(|delay| Some((disks.pop()?, delay)));
         Boot {
-            kernel: &kernel,
-            initramfs: Some(&initramfs),
-            console: trial.console,
-            command_line: trial.command_line,
+            start: match &firmware {
+                Some(firmware) => Start::Firmware(firmware),
+                None => Start::Kernel {
+                    image: &kernel,
+                    initramfs: Some(&initramfs),
+                    console: trial.console,
+                    command_line: trial.command_line,
+                },
+            },
+            tpm: trial.tpm,
             devices: trial.devices,
             storage: trial.config.storage,
             disks: &disks,
@@ -221,6 +258,7 @@ impl Bench {
             answer: trial.answer,
             meter: Meter::Off,
             deadline: DEADLINE,
+            until: trial.until,
             on_line: &|_| {},
         }
         .run(&self.parts.tools, folder)

@@ -10,7 +10,7 @@ use boot_record::config::Source;
 use super::kernel_choice::KernelChoice;
 use super::parts::{Config, IMAGE_ID, Parts};
 use super::storage::Storage;
-use super::{Answer, Boot, Meter, Outcome, SERIAL};
+use super::{Answer, Boot, Meter, Outcome, SERIAL, Start};
 use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
 use crate::disk::{Candidate, Ddi, Disk, write_root};
@@ -130,10 +130,13 @@ pub fn boot(
 ) -> Result<Outcome> {
     let disk = folder.join(DISK);
     let boot = Boot {
-        kernel: &prepared.kernel,
-        initramfs: Some(&folder.join(INITRAMFS)),
-        console: SERIAL,
-        command_line: "",
+        start: Start::Kernel {
+            image: &prepared.kernel,
+            initramfs: Some(&folder.join(INITRAMFS)),
+            console: SERIAL,
+            command_line: "",
+        },
+        tpm: None,
         devices: &[],
         storage: prepared.storage,
         disks: &[&disk],
@@ -142,6 +145,7 @@ pub fn boot(
         answer,
         meter: Meter::Off,
         deadline: DEADLINE,
+        until: None,
         on_line,
     };
     boot.run(&parts.tools, folder)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::latency::MODELS;
 use super::mark::Mark;
 use crate::qemu::storage::Storage;
-use crate::qemu::{Answer, Boot, Exit, Meter, Outcome, Parts, Reads, SERIAL};
+use crate::qemu::{Answer, Boot, Exit, Meter, Outcome, Parts, Reads, SERIAL, Start};
 
 /// Each way is booted so often, and the fastest counts. All do the same work. But QEMU's clock jumps to the kernel's next
 /// timer, milliseconds away, where the host is late with a read and the guest has nothing else to do: that only ever adds.
@@ -89,10 +89,13 @@ pub fn measure(parts: &Parts, folder: &Path, trial: &Trial) -> Result<Measured> 
 /// QEMU cannot be run.
 pub fn boot(parts: &Parts, folder: &Path, trial: &Trial, meter: Meter, words: &str) -> Result<Outcome> {
     Boot {
-        kernel: &parts.kernel.image,
-        initramfs: trial.initramfs.as_deref(),
-        console: SERIAL,
-        command_line: &format!("{words} {}", trial.command_line),
+        start: Start::Kernel {
+            image: &parts.kernel.image,
+            initramfs: trial.initramfs.as_deref(),
+            console: SERIAL,
+            command_line: &format!("{words} {}", trial.command_line),
+        },
+        tpm: None,
         devices: &[],
         disks: &[&trial.disk],
         storage: Storage::Virtio,
@@ -101,6 +104,7 @@ pub fn boot(parts: &Parts, folder: &Path, trial: &Trial, meter: Meter, words: &s
         answer: Answer::PowerOff,
         meter,
         deadline: DEADLINE,
+        until: None,
         on_line: &|_| {},
     }
     .run(&parts.tools, folder)
