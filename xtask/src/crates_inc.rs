@@ -86,7 +86,7 @@ fn members(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let mut closure = BTreeSet::from([(*name).to_owned()]);
         let mut open = vec![*name];
         while let Some(member) = open.pop() {
-            open.extend(direct[member].iter().filter(|used| closure.insert((**used).to_owned())));
+            open.extend(direct.get(member).into_iter().flatten().filter(|used| closure.insert((**used).to_owned())));
         }
         closures.insert((*name).to_owned(), closure);
     }
