@@ -11,6 +11,7 @@
 //! * It decides nothing: what is mounted, verified or booted, and in which order, is storage-init's.
 //! * No panic, and no wait for an event without a deadline.
 
+pub mod arena;
 pub mod block;
 pub mod boot_log;
 pub mod build_id;

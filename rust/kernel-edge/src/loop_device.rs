@@ -6,7 +6,7 @@
 use core::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Advice, Mode, OFlags};
 
 use crate::{Errno, block};
 
@@ -66,6 +66,8 @@ impl LoopDevice {
         let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::NoLoop)?;
         let config = LoopConfig::read_only(backing, part, sector_size);
+        // Where the file cannot be read directly, its pages are read ahead again from here on, whatever we advised for ourselves.
+        let _ = rustix::fs::fadvise(backing, 0, None, Advice::Normal);
         // Another process may take the free device between the two calls. There is none in the mini-initramfs but on
         // the busy machine of a test, so a few tries are all it needs.
         let mut tries = 0_u8;

@@ -55,6 +55,10 @@ use crate::verify::SignedRoot;
 #[cfg(not(test))]
 kernel_edge::entry!(run);
 
+#[cfg(not(test))]
+#[global_allocator]
+static MEMORY: kernel_edge::arena::Arena = kernel_edge::arena::Arena::new();
+
 /// The program.
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> ! {

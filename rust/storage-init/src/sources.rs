@@ -32,7 +32,8 @@ pub fn search(
     journal: &mut Journal,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
-    let (table, which) = table::read(&disk.device, disk.sector_size).map_err(failed)?;
+    let mut table = Table::new();
+    let which = table::read(&disk.device, disk.sector_size, &mut table).map_err(failed)?;
     if which == Which::Backup {
         journal.log(&Event::BackupTable { device: &disk.name });
         // The kernel took none from there; the booted system looks for its own on this disk. One that it refuses is

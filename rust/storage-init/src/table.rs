@@ -47,20 +47,15 @@ impl fmt::Display for CopyError {
     }
 }
 
-/// Reads the table of a disk with sectors of `sector_size` bytes. Says which copy it is from.
+/// Reads the table of a disk with sectors of `sector_size` into `table`. Says which copy it is from.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read(device: &ReadOnly, sector_size: u32) -> Result<(Table, Which), Error> {
+pub fn read(device: &ReadOnly, sector_size: u32, table: &mut Table) -> Result<Which, Error> {
     let geometry = Geometry::new(sector_size, device.bytes()).map_err(Error::Geometry)?;
-    let primary = match read_copy(device, geometry, Which::Primary) {
-        Ok(table) => return Ok((table, Which::Primary)),
-        Err(error) => error,
-    };
-    match read_copy(device, geometry, Which::Backup) {
-        Ok(table) => Ok((table, Which::Backup)),
-        Err(backup) => Err(Error::Bad { primary, backup }),
-    }
+    let Err(primary) = read_copy(device, geometry, Which::Primary, table) else { return Ok(Which::Primary) };
+    let Err(backup) = read_copy(device, geometry, Which::Backup, table) else { return Ok(Which::Backup) };
+    Err(Error::Bad { primary, backup })
 }
 
 /// Reads the table of an image, whose sector size is nowhere said: 512 bytes first, as `systemd-repart` and `ddi`
@@ -68,11 +63,11 @@ pub fn read(device: &ReadOnly, sector_size: u32) -> Result<(Table, Which), Error
 ///
 /// # Errors
 /// That of 512-byte sectors.
-pub fn read_image(image: &ReadOnly) -> Result<(Table, Which), Error> {
-    read(image, 512).or_else(|error| read(image, 4096).map_err(|_| error))
+pub fn read_image(image: &ReadOnly, table: &mut Table) -> Result<Which, Error> {
+    read(image, 512, table).or_else(|error| read(image, 4096, table).map_err(|_| error))
 }
 
-fn read_copy(device: &ReadOnly, geometry: Geometry, which: Which) -> Result<Table, CopyError> {
+fn read_copy(device: &ReadOnly, geometry: Geometry, which: Which, table: &mut Table) -> Result<(), CopyError> {
     let at = geometry.header(which);
     let mut sector = [0_u8; 4096];
     let sector = usize::try_from(at.len).ok().and_then(|len| sector.get_mut(..len)).unwrap_or_default();
@@ -82,7 +77,7 @@ fn read_copy(device: &ReadOnly, geometry: Geometry, which: Which) -> Result<Tabl
     // At most gpt::MAX_ENTRY_ARRAY: the header's parser refuses more.
     let mut entries = vec![0_u8; usize::try_from(array.len).unwrap_or_default()];
     let entries = read_exactly(device, &mut entries, array.offset)?;
-    gpt::parse_entries(&header, geometry, entries).map_err(CopyError::Bad)
+    table.read(&header, geometry, entries).map_err(CopyError::Bad)
 }
 
 /// What was there to read: the parsers say by themselves what they miss.

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use boot_formats::ddi::{self, Layout};
 use boot_formats::dps::Role;
+use boot_formats::gpt::Table;
 use boot_formats::hex::Hex;
 use boot_formats::range::ByteRange;
 use boot_formats::verity::{RootHash, Superblock};
@@ -199,7 +200,8 @@ struct Described {
 
 impl Described {
     fn read(image: &ReadOnly, blame: &Blame<'_>) -> Result<Self, Failure> {
-        let (table, _) = table::read_image(image).map_err(|error| blame.failure(Reason::NotADdi, error))?;
+        let mut table = Table::new();
+        table::read_image(image, &mut table).map_err(|error| blame.failure(Reason::NotADdi, error))?;
         let layout = ddi::layout(&table).map_err(|error| match error {
             ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),
             _ => blame.failure(Reason::NotADdi, error),

@@ -50,37 +50,62 @@ pub struct Table {
 /// # Errors
 /// CRC, more than [`MAX_PARTITIONS`] in use, an entry reversed, outside the usable range or overlapping another.
 pub fn parse_entries(header: &Header, geometry: Geometry, array: &[u8]) -> Result<Table, Error> {
-    let wanted = header.entry_array().len;
-    // At most 64 KiB: fits any usize.
-    let array = bytes::slice(array, 0, usize::try_from(wanted).unwrap_or(usize::MAX))?;
-    let computed = crc32::of(array);
-    if computed != header.entries_crc32 {
-        return Err(Error::EntriesCrc { stored: header.entries_crc32, computed });
+    let mut table = Table::new();
+    table.read(header, geometry, array)?;
+    Ok(table)
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
     }
-    let mut partitions: Vec<Partition, MAX_PARTITIONS> = Vec::new();
-    // At least 128 for every header that was parsed.
-    let entry_size = usize::try_from(header.entry_size).unwrap_or(usize::MAX).max(1);
-    for (number, entry) in (1..).zip(array.chunks_exact(entry_size)) {
-        let type_guid = Guid::from_disk(bytes::array(entry, 0)?);
-        if type_guid == Guid::ZERO {
-            continue;
-        }
-        let partition = Partition {
-            number,
-            type_guid,
-            guid: Guid::from_disk(bytes::array(entry, 16)?),
-            range: range(number, bytes::le_u64(entry, 32)?, bytes::le_u64(entry, 40)?, header, geometry)?,
-            attributes: bytes::le_u64(entry, 48)?,
-            label: label(bytes::slice(entry, LABEL_OFFSET, LABEL_BYTES)?),
-        };
-        if let Some(other) = partitions.iter().find(|other| other.range.overlaps(&partition.range)) {
-            return Err(Error::EntriesOverlap { number, other: other.number });
-        }
-        if partitions.push(partition).is_err() {
-            return Err(Error::TooManyPartitions { limit: MAX_PARTITIONS });
-        }
+}
+
+impl Table {
+    /// A table without partitions, to [`read`](Self::read) one into.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { disk_guid: Guid::ZERO, partitions: Vec::new() }
     }
-    Ok(Table { disk_guid: header.disk_guid, partitions })
+
+    /// As [`parse_entries`], into the place where the table stays: it has room for [`MAX_PARTITIONS`], which is much to move.
+    ///
+    /// # Errors
+    /// As [`parse_entries`]. The table is half read then.
+    pub fn read(&mut self, header: &Header, geometry: Geometry, array: &[u8]) -> Result<(), Error> {
+        let wanted = header.entry_array().len;
+        // At most 64 KiB: fits any usize.
+        let array = bytes::slice(array, 0, usize::try_from(wanted).unwrap_or(usize::MAX))?;
+        let computed = crc32::of(array);
+        if computed != header.entries_crc32 {
+            return Err(Error::EntriesCrc { stored: header.entries_crc32, computed });
+        }
+        self.disk_guid = header.disk_guid;
+        self.partitions.clear();
+        // At least 128 for every header that was parsed.
+        let entry_size = usize::try_from(header.entry_size).unwrap_or(usize::MAX).max(1);
+        for (number, entry) in (1..).zip(array.chunks_exact(entry_size)) {
+            let type_guid = Guid::from_disk(bytes::array(entry, 0)?);
+            if type_guid == Guid::ZERO {
+                continue;
+            }
+            let partition = Partition {
+                number,
+                type_guid,
+                guid: Guid::from_disk(bytes::array(entry, 16)?),
+                range: range(number, bytes::le_u64(entry, 32)?, bytes::le_u64(entry, 40)?, header, geometry)?,
+                attributes: bytes::le_u64(entry, 48)?,
+                label: label(bytes::slice(entry, LABEL_OFFSET, LABEL_BYTES)?),
+            };
+            if let Some(other) = self.partitions.iter().find(|other| other.range.overlaps(&partition.range)) {
+                return Err(Error::EntriesOverlap { number, other: other.number });
+            }
+            if self.partitions.push(partition).is_err() {
+                return Err(Error::TooManyPartitions { limit: MAX_PARTITIONS });
+            }
+        }
+        Ok(())
+    }
 }
 
 fn range(number: u32, first: u64, last: u64, header: &Header, geometry: Geometry) -> Result<ByteRange, Error> {
