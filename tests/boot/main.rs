@@ -11,6 +11,7 @@ mod bootlog;
 mod candidates;
 mod corruption;
 mod devices;
+mod enrolled;
 mod firmware;
 mod forced;
 mod measure;
@@ -48,5 +49,6 @@ fn main() -> ExitCode {
     tests.extend(refusals::tests());
     tests.extend(forced::tests());
     tests.extend(firmware::tests());
+    tests.extend(enrolled::tests());
     run(&arguments, tests).exit_code()
 }

@@ -22,6 +22,7 @@ mod start;
 pub mod storage;
 pub mod system;
 pub mod tpm;
+pub mod volume;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

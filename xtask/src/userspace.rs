@@ -62,6 +62,19 @@ const ROOT_PACKAGES: [&str; 13] = [
 /// The small test DDI's packages: libdevmapper's own view of the verity device.
 const PROBE_PACKAGES: [&str; 1] = ["dmsetup"];
 
+/// What a small test DDI has besides where it works with encrypted volumes: systemd's and cryptsetup's own programs, and what they
+/// speak with a TPM by.
+const VOLUME_PACKAGES: [&str; 8] = [
+    "dmsetup",
+    "coreutils",
+    "cryptsetup-bin",
+    "systemd-cryptsetup",
+    "libtss2-esys-3.0.2-0t64",
+    "libtss2-mu-4.0.1-0t64",
+    "libtss2-rc0t64",
+    "libtss2-tcti-device0t64",
+];
+
 /// What no image needs, or what mmdebstrap took from the host.
 const REMOVED: [&str; 17] = [
     "etc/apt",
@@ -183,7 +196,18 @@ pub fn root(cache: &Cache, release: Release) -> Result<Tree> {
 /// # Errors
 /// As [`ddi`], or `probe` cannot be read.
 pub fn small_ddi(cache: &Cache, probe: &Path) -> Result<Tree> {
-    let mut tree = debian_tree(cache, "debian-probe", &SUITES, &PROBE_PACKAGES)?;
+    probe_tree(debian_tree(cache, "debian-probe", &SUITES, &PROBE_PACKAGES)?, probe)
+}
+
+/// As [`small_ddi`], with what enrols and opens LUKS2 volumes.
+///
+/// # Errors
+/// As [`small_ddi`].
+pub fn small_ddi_with_volumes(cache: &Cache, probe: &Path) -> Result<Tree> {
+    probe_tree(debian_tree(cache, "debian-volumes", &SUITES, &VOLUME_PACKAGES)?, probe)
+}
+
+fn probe_tree(mut tree: Tree, probe: &Path) -> Result<Tree> {
     tree.remove("usr/share");
     let init = std::fs::read(probe).with_context(|| format!("cannot read {}", probe.display()))?;
     tree.file("usr/sbin/init", 0o755, init);

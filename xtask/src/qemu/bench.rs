@@ -30,6 +30,7 @@ const UKI_OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs boot
 pub struct Bench {
     cache: Cache,
     parts: Parts,
+    probe: PathBuf,
     tree: Tree,
 }
 
@@ -48,11 +49,21 @@ pub struct Small<'a> {
     pub tamper: Option<Tamper>,
     /// True: `bootlog` is in it, and the log strings of the boot binary.
     pub bootlog: bool,
+    /// True: systemd's and cryptsetup's programs for encrypted volumes are in it.
+    pub volumes: bool,
 }
 
 impl Default for Small<'_> {
     fn default() -> Self {
-        Self { version: "1.0", actions: &[], files: &[], signer: Signer::Development, tamper: None, bootlog: false }
+        Self {
+            version: "1.0",
+            actions: &[],
+            files: &[],
+            signer: Signer::Development,
+            tamper: None,
+            bootlog: false,
+            volumes: false,
+        }
     }
 }
 
@@ -70,6 +81,8 @@ pub struct Trial<'a> {
     pub disk: Option<Disk>,
     /// Further disks, all of which come before it.
     pub others: Vec<Disk>,
+    /// A disk that the boot leaves as it finds it, but for what the guest writes: the last one.
+    pub kept: Option<&'a Path>,
     /// Plugs the disk in this long after the start.
     pub late: Option<Duration>,
     /// The kernel's console; `null` is none.
@@ -95,6 +108,7 @@ impl Default for Trial<'_> {
             files: Vec::new(),
             disk: None,
             others: Vec::new(),
+            kept: None,
             late: None,
             console: SERIAL,
             command_line: "",
@@ -116,7 +130,7 @@ impl Bench {
         let parts = Parts::make(&cache)?;
         let probe = parts.probe(&cache)?;
         let tree = userspace::small_ddi(&cache, &probe)?;
-        Ok(Self { cache, parts, tree })
+        Ok(Self { cache, parts, probe, tree })
     }
 
     /// The cache.
@@ -186,7 +200,11 @@ impl Bench {
 
     fn tree(&self, small: &Small<'_>) -> Result<Tree> {
         let identity = Identity { image_id: IMAGE_ID.into(), version: small.version.into(), epoch: 1 };
-        let mut tree = self.tree.clone();
+        let mut tree = if small.volumes {
+            userspace::small_ddi_with_volumes(&self.cache, &self.probe)?
+        } else {
+            self.tree.clone()
+        };
         identity.put_into(&mut tree);
         tree.file(userspace::ACTIONS_FILE, 0o644, small.actions.join("\n").into_bytes());
         for (path, contents) in small.files {
@@ -239,6 +257,7 @@ impl Bench {
         }
         let mut disks: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
         let late_disk = trial.late.and_then(|delay| Some((disks.pop()?, delay)));
+        disks.extend(trial.kept);
         Boot {
             start: match &firmware {
                 Some(firmware) => Start::Firmware(firmware),

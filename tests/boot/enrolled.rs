@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Volumes that systemd enrolled in the guest, by what firmware, stub and storage-init measured: they open again on the same machine with
+//! the same image, and with no other.
+//!
+//! Each is one machine over several boots: its TPM's state and its disk stay.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use boot_record::config::Source;
+use libtest_mimic::Trial as Test;
+use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
+use xtask::qemu::firmware::ByFirmware;
+use xtask::qemu::kernel_choice::KernelChoice;
+use xtask::qemu::tpm::traffic::{Traffic, code};
+use xtask::qemu::tpm::{Attached, Chip};
+use xtask::qemu::volume::{PASSPHRASE, Volume};
+use xtask::qemu::{Config, Outcome};
+
+use crate::support::{action, assert_boot_chain, test};
+
+pub fn tests() -> Vec<Test> {
+    vec![test("volume_that_systemd_enrolled_opens_with_the_measured_image_alone", by_systemd)]
+}
+
+/// The passphrase's file in the image.
+const PASSPHRASE_FILE: &str = "probe/passphrase";
+/// Enrols the volume to what the stub measured of the UKI, and what storage-init did of the image.
+const ENROL: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase --tpm2-device=/dev/tpmrm0 \
+                     --tpm2-pcrs=11+13 /dev/vdb";
+/// Opens it, as systemd's units would.
+const ATTACH: &str = "run /usr/bin/env DM_DISABLE_UDEV=1 /usr/bin/systemd-cryptsetup attach data /dev/vdb - \
+                      tpm2-device=/dev/tpmrm0,headless=true,token-timeout=5s";
+const TABLE: &str = "run /usr/sbin/dmsetup table data";
+const OK: &str = "exit status 0";
+
+/// A machine.
+struct Machine<'a> {
+    bench: &'a Bench,
+    folder: &'a Path,
+    chip: Chip,
+    volume: Volume,
+}
+
+impl<'a> Machine<'a> {
+    fn make(bench: &'a Bench, folder: &'a Path) -> Result<Self> {
+        let tools = &bench.parts().tools;
+        Ok(Self { bench, folder, chip: Chip::make(tools, folder, "tpm")?, volume: Volume::make(tools, folder)? })
+    }
+
+    /// One boot of an image that does this; it has to be measured.
+    fn boot(&self, version: &str, actions: &[&str]) -> Result<Outcome> {
+        let files = [(PASSPHRASE_FILE.to_owned(), PASSPHRASE.as_bytes().to_vec())];
+        let small = Small { version, actions, files: &files, volumes: true, ..Small::default() };
+        let ddi = self.bench.small_ddi(self.folder, &small)?;
+        let config = Config {
+            kernel: KernelChoice::Measured,
+            sources: vec![Source::EspFile],
+            measure: "require",
+            ..Config::default()
+        };
+        let trial = Trial {
+            config,
+            firmware: Some(ByFirmware::default()),
+            tpm: Some(Attached { chip: &self.chip, rules: &[] }),
+            disk: Some(bench::disk(Source::EspFile, &[(version, &ddi)])),
+            kept: Some(self.volume.image()),
+            ..Trial::default()
+        };
+        let outcome = self.bench.boot(self.folder, &trial)?;
+        assert_boot_chain(&outcome, &expected(version, &ddi, Source::EspFile, false))?;
+        Ok(outcome)
+    }
+}
+
+/// The image of every boot is the same one, to the bit, so that it can do both: enrol where nothing is enrolled yet, and open.
+fn by_systemd(bench: &Bench, folder: &Path) -> Result<()> {
+    let machine = Machine::make(bench, folder)?;
+    let both = [ENROL, ATTACH, TABLE];
+    let first = machine.boot("1.0", &both)?;
+    ensure!(action(&first, 1)?.ends_with(OK), "systemd-cryptenroll: {}", action(&first, 1)?);
+    opened(&first)?;
+    let again = machine.boot("1.0", &both)?;
+    opened(&again)?;
+
+    let other = machine.boot("1.1", &both)?;
+    ensure!(!action(&other, 2)?.ends_with(OK), "another image has the key: {}", action(&other, 2)?);
+
+    let key = machine.volume.key(&bench.parts().tools, folder)?;
+    let traffic = bus(&again)?;
+    ensure!(traffic.of_init().any(|exchange| exchange.code() == code::UNSEAL), "nobody unsealed anything");
+    ensure!(!traffic.shows(&key) && !traffic.shows(&hex(&key)), "the bus shows the volume key");
+    Ok(())
+}
+
+fn opened(outcome: &Outcome) -> Result<()> {
+    let (attach, table) = (action(outcome, 2)?, action(outcome, 3)?);
+    ensure!(attach.ends_with(OK), "systemd-cryptsetup: {attach}");
+    ensure!(table.contains(" crypt aes-xts-plain64 "), "dmsetup: {table}");
+    Ok(())
+}
+
+fn bus(outcome: &Outcome) -> Result<&Traffic> {
+    outcome.tpm.as_ref().context("there was no TPM")
+}
+
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+}
