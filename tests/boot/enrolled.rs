@@ -7,12 +7,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use boot_record::config::Source;
 use libtest_mimic::Trial as Test;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::firmware::ByFirmware;
 use xtask::qemu::kernel_choice::KernelChoice;
-use xtask::qemu::tpm::traffic::{Traffic, code};
+use xtask::qemu::tpm::traffic::{Exchange, Traffic, code};
 use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::volume::{PASSPHRASE, Volume};
 use xtask::qemu::{Config, Outcome};
@@ -33,6 +35,8 @@ const ATTACH: &str = "run /usr/bin/env DM_DISABLE_UDEV=1 /usr/bin/systemd-crypts
                       tpm2-device=/dev/tpmrm0,headless=true,token-timeout=5s";
 const TABLE: &str = "run /usr/sbin/dmsetup table data";
 const OK: &str = "exit status 0";
+/// Commands that storage-init may send until the image is measured.
+const OURS: usize = 2;
 
 /// A machine.
 struct Machine<'a> {
@@ -73,23 +77,46 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// The image of every boot is the same one, to the bit, so that it can do both: enrol where nothing is enrolled yet, and open.
+/// The image of two boots is the same one, to the bit, so that it does both: enrol, which succeeds only as long as the volume has its
+/// passphrase, and open.
 fn by_systemd(bench: &Bench, folder: &Path) -> Result<()> {
     let machine = Machine::make(bench, folder)?;
+    let tools = &bench.parts().tools;
     let both = [ENROL, ATTACH, TABLE];
     let first = machine.boot("1.0", &both)?;
     ensure!(action(&first, 1)?.ends_with(OK), "systemd-cryptenroll: {}", action(&first, 1)?);
     opened(&first)?;
+    ensure!(machine.volume.opens_by(PASSPHRASE.as_bytes(), tools, folder)?, "the volume lost its passphrase");
+    machine.volume.forget_passphrase(tools, folder)?;
+
     let again = machine.boot("1.0", &both)?;
+    ensure!(!action(&again, 1)?.ends_with(OK), "it was enrolled once more: {}", action(&again, 1)?);
     opened(&again)?;
 
     let other = machine.boot("1.1", &both)?;
-    ensure!(!action(&other, 2)?.ends_with(OK), "another image has the key: {}", action(&other, 2)?);
+    let (attach, table) = (action(&other, 2)?, action(&other, 3)?);
+    ensure!(!table.contains(" crypt "), "another image has the volume: {attach}{table}");
+    ensure!(attach.contains("Failed to unseal secret using TPM2"), "it failed of something else: {attach}");
 
-    let key = machine.volume.key(&bench.parts().tools, folder)?;
-    let traffic = bus(&again)?;
-    ensure!(traffic.of_init().any(|exchange| exchange.code() == code::UNSEAL), "nobody unsealed anything");
-    ensure!(!traffic.shows(&key) && !traffic.shows(&hex(&key)), "the bus shows the volume key");
+    keeps_secrets(bus(&again)?, &machine, bench, folder)?;
+    let commands: Vec<u32> = bus(&again)?.of_init().map(Exchange::code).collect();
+    let extend = commands.iter().position(|&command| command == code::PCR_EXTEND).context("no extend")?;
+    let (ours, theirs) = commands.split_at(extend + 1);
+    println!("commands on the bus: {} of storage-init, {} of systemd-cryptsetup", ours.len(), theirs.len());
+    ensure!(ours.len() <= OURS, "storage-init sent {ours:x?}");
+    Ok(())
+}
+
+/// Who listens has what [`code::UNSEAL`] answered: neither that nor its base64, which is how systemd gives it to LUKS2, opens the volume.
+fn keeps_secrets(traffic: &Traffic, machine: &Machine<'_>, bench: &Bench, folder: &Path) -> Result<()> {
+    let answered = |exchange: &&Exchange| exchange.code() == code::UNSEAL && exchange.answer_code() == 0;
+    let unsealed = traffic.of_init().find(answered).context("nobody unsealed anything")?;
+    // Header (10), length of the parameters (4), length of the secret (2), the secret.
+    let secret = unsealed.answer.get(16..48).context("the answer is too short for systemd's secret")?;
+    for passphrase in [secret, BASE64.encode(secret).as_bytes()] {
+        let opens = machine.volume.opens_by(passphrase, &bench.parts().tools, folder)?;
+        ensure!(!opens, "the bus shows the secret");
+    }
     Ok(())
 }
 
@@ -102,8 +129,4 @@ fn opened(outcome: &Outcome) -> Result<()> {
 
 fn bus(outcome: &Outcome) -> Result<&Traffic> {
     outcome.tpm.as_ref().context("there was no TPM")
-}
-
-fn hex(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
 }

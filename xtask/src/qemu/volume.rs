@@ -46,19 +46,30 @@ impl Volume {
         &self.image
     }
 
-    /// The volume key, by the passphrase: what no bus may show.
+    /// Takes [`PASSPHRASE`] away from it: from now on it is opened by what was enrolled, or not at all.
     ///
     /// # Errors
     /// cryptsetup fails.
-    pub fn key(&self, tools: &Tools, folder: &Path) -> Result<Vec<u8>> {
-        let [passphrase, key] = ["passphrase", "volume-key"].map(|name| folder.join(name));
+    pub fn forget_passphrase(&self, tools: &Tools, folder: &Path) -> Result<()> {
+        let key = folder.join("passphrase");
         let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[&self.image])?;
-        cryptsetup.args(["luksDump", "--batch-mode", "--dump-volume-key", "--volume-key-file"]).arg(&key);
-        let output = cryptsetup.arg("--key-file").arg(&passphrase).arg(&self.image).output();
+        let output = cryptsetup.args(["luksRemoveKey", "--batch-mode"]).arg(&self.image).arg(&key).output();
         let output = output.context("cannot run cryptsetup")?;
         if !output.status.success() {
             bail!("cryptsetup: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        std::fs::read(&key).with_context(|| format!("cannot read {}", key.display()))
+        Ok(())
+    }
+
+    /// Whether this is a passphrase of it.
+    ///
+    /// # Errors
+    /// cryptsetup cannot be run.
+    pub fn opens_by(&self, passphrase: &[u8], tools: &Tools, folder: &Path) -> Result<bool> {
+        let key = folder.join("tried-passphrase");
+        std::fs::write(&key, passphrase).with_context(|| format!("cannot write {}", key.display()))?;
+        let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[&self.image])?;
+        cryptsetup.args(["open", "--test-passphrase", "--key-file"]).arg(&key).arg(&self.image);
+        Ok(cryptsetup.output().context("cannot run cryptsetup")?.status.success())
     }
 }
