@@ -2,27 +2,236 @@
 //! What is measured before it is read, and what becomes of a boot that cannot be.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use boot_record::boot_json::Measurement;
 use boot_record::config::Source;
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use libtest_mimic::Trial as Test;
-use xtask::qemu::Config;
+use tpm_policy::{Bank, pcr};
+use xtask::boot_report::Booted;
+use xtask::disk::{Candidate, Ddi, Disk};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
+use xtask::qemu::kernel_choice::KernelChoice;
+use xtask::qemu::tpm::script::{Fault, Rule};
+use xtask::qemu::tpm::traffic::{Exchange, code};
+use xtask::qemu::tpm::{Attached, Chip};
+use xtask::qemu::{Config, Exit, Outcome};
+use xtask::tamper::Tamper;
 
-use crate::support::{assert_boot_chain, assert_refused, console, test};
+use crate::support::{action, assert_boot_chain, assert_refused, console, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
         test("boot_that_requires_a_tpm_is_refused_without_one", required),
         test("boot_that_prefers_a_tpm_goes_on_without_one_and_says_so", preferred),
+        test("image_is_measured_into_every_bank_and_into_systemds_log", measured),
+        test("tpm_that_is_busy_is_asked_again", busy),
+        test("tpm_that_refuses_is_not_required_by_who_prefers_one", refuses),
+        test("lost_answer_of_the_tpm_leaves_no_second_candidate", lost),
+        test("tpm_that_never_answers_ends_at_the_deadline", silent),
+        test("image_that_fails_after_it_was_measured_is_recorded_as_bad", condemned),
+        test("partition_that_fails_after_it_was_measured_powers_off", nothing_to_record_it_in),
     ]
 }
 
 fn config(measure: &'static str) -> Config {
     Config { measure, ..Config::default() }
+}
+
+/// A boot of `ddis` from partitions, newest last, on a machine with a TPM.
+fn boot(bench: &Bench, folder: &Path, measure: &'static str, rules: &[Rule], disk: Disk) -> Result<Outcome> {
+    let chip = Chip::make(&bench.parts().tools, folder, "tpm")?;
+    let config = Config { measure, kernel: KernelChoice::Measured, ..Config::default() };
+    let trial = Trial { config, disk: Some(disk), tpm: Some(Attached { chip: &chip, rules }), ..Trial::default() };
+    bench.boot(folder, &trial)
+}
+
+/// One fault, at the only command that storage-init sends to a TPM.
+fn at_the_extend(fault: Fault) -> [Rule; 1] {
+    [Rule { command: code::PCR_EXTEND, number: Some(1), fault }]
+}
+
+/// Extends since the kernel started init that the TPM took.
+fn extends(outcome: &Outcome) -> Result<usize> {
+    let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
+    let taken = |exchange: &&Exchange| exchange.code() == code::PCR_EXTEND && exchange.answer_code() == 0;
+    Ok(traffic.of_init().filter(taken).count())
+}
+
+const MASKS: [(Bank, &str); 2] =
+    [(Bank::Sha1, "read /sys/class/tpm/tpm0/pcr-sha1/13"), (Bank::Sha256, "read /sys/class/tpm/tpm0/pcr-sha256/13")];
+const LOG: &str = "read /run/log/systemd/tpm2-measure.log";
+
+/// The register in both banks is what a host computes from the image, and what a replay of the log comes to.
+fn measured(bench: &Bench, folder: &Path) -> Result<()> {
+    let actions = [MASKS[0].1, MASKS[1].1, LOG];
+    let ddi = bench.small_ddi(folder, &Small { actions: &actions, ..Small::default() })?;
+    let outcome = boot(bench, folder, "require", &[], bench::disk(Source::EspFile, &[("1.0", &ddi)]))?;
+    let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
+    let record = &booted.record;
+    let said = record.measured.as_ref().context("nothing was measured")?;
+    ensure!(record.measurement == Measurement::Measured && said.pcr == 13, "{said:?}");
+    let event = format!("initoverlayfs-ddi:{}:{}", ddi.root_hash, record.signer.sha256);
+    ensure!(said.event == event.as_str(), "expected {event}, boot.json says {}", said.event);
+    let banks: Vec<&str> = said.banks.iter().map(|bank| bank.as_str()).collect();
+    ensure!(banks == ["sha1", "sha256"], "{banks:?}");
+    for (number, (bank, _)) in (1..).zip(MASKS) {
+        let register = action(&outcome, number)?;
+        let predicted = pcr::after(bank, [event.as_bytes()]).to_string();
+        ensure!(register.trim_end().eq_ignore_ascii_case(&predicted), "{bank}: {register}, predicted {predicted}");
+    }
+    replay(&action(&outcome, 3)?, &event)?;
+    ensure!(extends(&outcome)? == 1, "{} extends", extends(&outcome)?);
+    let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
+    let others = traffic.of_init().map(Exchange::code).filter(|code| ![PCR_READ, SHUTDOWN].contains(code));
+    let others: Vec<u32> = others.collect();
+    ensure!(others == [code::PCR_EXTEND], "commands of storage-init: {others:x?}");
+    Ok(())
+}
+
+/// TPM2_PCR_Read: how the kernel answers who reads a register in sysfs.
+const PCR_READ: u32 = 0x17e;
+/// TPM2_Shutdown: the kernel's, when the probe powers off.
+const SHUTDOWN: u32 = 0x145;
+
+/// One record, whose digests are those of its text.
+fn replay(log: &str, event: &str) -> Result<()> {
+    let records: Vec<&str> = log.split('\x1e').collect();
+    let ["", record] = records.as_slice() else { anyhow::bail!("expected one record, found {log:?}") };
+    let record: serde_json::Value = serde_json::from_str(record)?;
+    let text = |pointer: &str| record.pointer(pointer).and_then(serde_json::Value::as_str);
+    ensure!(record.pointer("/pcr").and_then(serde_json::Value::as_u64) == Some(13), "{record}");
+    ensure!(text("/content_type") == Some("systemd") && text("/content/string") == Some(event), "{record}");
+    for (number, (bank, _)) in MASKS.into_iter().enumerate() {
+        let digest = bank.digest(&[event.as_bytes()]).to_string();
+        ensure!(text(&format!("/digests/{number}/hashAlg")) == Some(bank.name()), "{record}");
+        ensure!(text(&format!("/digests/{number}/digest")) == Some(&digest), "{record}");
+    }
+    ensure!(record.pointer("/digests/2").is_none(), "{record}");
+    Ok(())
+}
+
+fn one_boots(bench: &Bench, folder: &Path, measure: &'static str, rules: &[Rule]) -> Result<(Outcome, Booted)> {
+    let ddi = bench.small_ddi(folder, &Small::default())?;
+    let outcome = boot(bench, folder, measure, rules, bench::disk(Source::Partition, &[("1.0", &ddi)]))?;
+    let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?;
+    Ok((outcome, booted))
+}
+
+fn busy(bench: &Bench, folder: &Path) -> Result<()> {
+    const TESTING: u32 = 0x90a;
+    let (outcome, booted) = one_boots(bench, folder, "require", &at_the_extend(Fault::Code(TESTING)))?;
+    ensure!(booted.record.measurement == Measurement::Measured, "{:?}", booted.record.measurement);
+    ensure!(extends(&outcome)? == 1, "{} extends", extends(&outcome)?);
+    Ok(())
+}
+
+fn refuses(bench: &Bench, folder: &Path) -> Result<()> {
+    const FAILURE: u32 = 0x101;
+    let rules = [Rule { command: code::PCR_EXTEND, number: None, fault: Fault::Code(FAILURE) }];
+    let (outcome, booted) = one_boots(bench, folder, "prefer", &rules)?;
+    ensure!(booted.record.measurement == Measurement::TpmFailed, "{:?}", booted.record.measurement);
+    let line = "not measured: tpm-failed: TPM2_PCR_Extend: TPM_RC_FAILURE";
+    ensure!(outcome.console.iter().any(|said| said.ends_with(line)), "nobody said so\n{}", console(&outcome));
+
+    let folder = folder.join("required");
+    std::fs::create_dir(&folder)?;
+    let ddi = bench.small_ddi(&folder, &Small::default())?;
+    let outcome = boot(bench, &folder, "require", &rules, bench::disk(Source::Partition, &[("1.0", &ddi)]))?;
+    assert_refused(&outcome, Reason::TpmFailed, "vda1")
+}
+
+/// Two images, and nobody knows whether the register already names the first.
+fn lost(bench: &Bench, folder: &Path) -> Result<()> {
+    let (old, new) = two(bench, folder, None)?;
+    let disk = bench::disk(Source::Partition, &[(OLD, &old), (NEW, &new)]);
+    let rules = at_the_extend(Fault::Garbage(vec![0xff; 7]));
+    let outcome = boot(bench, folder, "require", &rules, disk)?;
+    assert_refused(&outcome, Reason::TpmFailed, "vda2")?;
+    no_second(&outcome)
+}
+
+/// Nothing is said of the older image.
+fn no_second(outcome: &Outcome) -> Result<()> {
+    let tried = outcome.console.iter().any(|line| line.starts_with("storage-init: ") && line.contains(": vda1"));
+    ensure!(!tried, "a second one was tried\n{}", console(outcome));
+    Ok(())
+}
+
+fn silent(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small::default())?;
+    let rules = at_the_extend(Fault::Delay(Duration::from_secs(15)));
+    let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+    let outcome = boot(bench, folder, "require\ntpm-deadline = 500ms", &rules, disk)?;
+    assert_refused(&outcome, Reason::TpmFailed, "vda1")
+}
+
+const OLD: &str = "1.9";
+const NEW: &str = "1.10";
+
+/// An older image and a newer one; the newer may be spoilt.
+fn two(bench: &Bench, folder: &Path, tamper: Option<Tamper>) -> Result<(Ddi, Ddi)> {
+    let old = bench.small_ddi(folder, &Small { version: OLD, ..Small::default() })?;
+    let new = bench.small_ddi(folder, &Small { version: NEW, tamper, ..Small::default() })?;
+    Ok((old, new))
+}
+
+/// The newer image has a bad block and three tries. The boot that finds it measures it, records it, and resets; the next boot has the
+/// disk as this one left it, and takes the older.
+fn condemned(bench: &Bench, folder: &Path) -> Result<()> {
+    let (old, new) = two(bench, folder, Some(Tamper::Tree))?;
+    let disk = |new_name: &str| {
+        let candidates = [(bench::name(OLD), &old), (bench::name(new_name), &new)];
+        let candidates =
+            candidates.into_iter().map(|(name, ddi)| Candidate { name, image: ddi.image.clone() }).collect();
+        Disk { esp: Some(candidates), ..Disk::default() }
+    };
+    let outcome = boot(bench, folder, "require", &[], disk(&format!("{NEW}+3")))?;
+    let said = |text: &str| outcome.console.iter().any(|line| line.contains(text));
+    let name = format!("vda1:/initoverlayfs/initoverlayfs_{NEW}+3.raw");
+    ensure!(said(&format!("{name}: recorded as bad")), "nobody said so\n{}", console(&outcome));
+    ensure!(said(&format!("BOOT FAILED: corrupt: {name}: ")), "another reason\n{}", console(&outcome));
+    ensure!(outcome.exit == Exit::Reset, "expected a reset, found {:?}\n{}", outcome.exit, console(&outcome));
+    ensure!(extends(&outcome)? == 1, "{} extends", extends(&outcome)?);
+
+    let bad = format!("{NEW}+0-1");
+    let listed = names(bench, &folder.join("disk0.img"))?;
+    let expected_names = [bench::name(&bad) + ".raw", bench::name(OLD) + ".raw"];
+    ensure!(expected_names.iter().all(|name| listed.contains(name)), "the folder has\n{listed}");
+    ensure!(!listed.contains("+3"), "the folder has\n{listed}");
+
+    let folder = folder.join("next");
+    std::fs::create_dir(&folder)?;
+    let outcome = boot(bench, &folder, "require", &[], disk(&bad))?;
+    let booted = assert_boot_chain(&outcome, &expected(OLD, &old, Source::EspFile, false))?;
+    ensure!(booted.record.refused.is_empty() && booted.record.measured.is_some(), "{:?}", booted.record);
+    Ok(())
+}
+
+/// What the folder of images on the ESP of a disk holds, by mtools.
+fn names(bench: &Bench, image: &Path) -> Result<String> {
+    /// The first partition begins there.
+    const ESP: &str = "@@1M";
+    let mut mdir = bench.parts().tools.command("mdir", &[image])?;
+    mdir.env("MTOOLS_SKIP_CHECK", "1")
+        .args(["-b", "-i"])
+        .arg(format!("{}{ESP}", image.display()))
+        .arg("::/initoverlayfs");
+    let output = mdir.output().context("cannot run mdir")?;
+    ensure!(output.status.success(), "mdir: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A reset would come to the same image again, and again.
+fn nothing_to_record_it_in(bench: &Bench, folder: &Path) -> Result<()> {
+    let (old, new) = two(bench, folder, Some(Tamper::Tree))?;
+    let disk = bench::disk(Source::Partition, &[(OLD, &old), (NEW, &new)]);
+    let outcome = boot(bench, folder, "require", &[], disk)?;
+    assert_refused(&outcome, Reason::Corrupt, "vda2")?;
+    no_second(&outcome)
 }
 
 fn required(bench: &Bench, folder: &Path) -> Result<()> {

@@ -102,7 +102,7 @@ struct Entry<'a> {
 /// The signatures of a file that are of this bank, about these registers, and by the key with this fingerprint.
 ///
 /// # Errors
-/// [`Error`], also about signatures of the bank that are not asked for.
+/// [`Error`], also about signatures that are not asked for.
 pub fn find(
     file: &[u8],
     bank: Bank,
@@ -113,18 +113,21 @@ pub fn find(
         return Err(Error::TooLarge { found: file.len() });
     }
     let (parsed, _) = serde_json_core::from_slice::<File<'_>>(file).map_err(Error::Json)?;
-    let entries = match bank {
-        Bank::Sha1 => &parsed.sha1,
-        Bank::Sha256 => &parsed.sha256,
-        Bank::Sha384 => &parsed.sha384,
-        Bank::Sha512 => &parsed.sha512,
-    };
     let mut found = Vec::new();
-    for (entry, content) in entries.iter().enumerate() {
-        let (signature, of) = content.read(entry)?;
-        if of == (mask, *fingerprint) {
-            // There is room for each entry.
-            let _ = found.push(signature);
+    let banks = [
+        (Bank::Sha1, &parsed.sha1),
+        (Bank::Sha256, &parsed.sha256),
+        (Bank::Sha384, &parsed.sha384),
+        (Bank::Sha512, &parsed.sha512),
+    ];
+    for (of_bank, entries) in banks {
+        for (entry, content) in entries.iter().enumerate() {
+            // Those of other banks too: serde-json-core leaves it to us to look into strings.
+            let (signature, of) = content.read(entry)?;
+            if of_bank == bank && of == (mask, *fingerprint) {
+                // There is room for each entry of a bank.
+                let _ = found.push(signature);
+            }
         }
     }
     Ok(found)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tpm_unlock::tpm::NoEntropy;
 use tpm_unlock::{Tpm, Transport, TransportError};
+use tpm2_protocol::frame::TpmCommand;
 
 /// How long swtpm may take to start, or to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -93,6 +94,10 @@ impl Wire {
 
 impl Transport for Wire {
     fn exchange(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, TransportError> {
+        // Somebody else's reading of each command: sizes, handles, sessions, code.
+        TpmCommand::cast(command)
+            .and_then(TpmCommand::validate)
+            .unwrap_or_else(|error| panic!("{error}: {command:02x?}"));
         self.socket.write_all(command).unwrap();
         let mut received = vec![0; 10];
         self.socket.read_exact(&mut received).unwrap();
