@@ -52,9 +52,11 @@ IMAGE_CMD:signed-ddi = "signed_ddi_image"
 
 signed_ddi_image() {
 	image=${IMGDEPLOYDIR}/${IMAGE_NAME}
+	# By its link: where this task alone runs again, the erofs has the time of another build in its name.
+	erofs=${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.erofs-lz4hc
 	case ${@signed_ddi_flow(d)} in
 	key)
-		ddi build --erofs $image.erofs-lz4hc --key '${INITOVERLAYFS_SIGNING_KEY}' --cert '${INITOVERLAYFS_CERTIFICATE}' \
+		ddi build --erofs $erofs --key '${INITOVERLAYFS_SIGNING_KEY}' --cert '${INITOVERLAYFS_CERTIFICATE}' \
 			--output $image.signed-ddi \
 			|| bbfatal 'no image by INITOVERLAYFS_SIGNING_KEY = "${INITOVERLAYFS_SIGNING_KEY}" and INITOVERLAYFS_CERTIFICATE = "${INITOVERLAYFS_CERTIFICATE}": ddi says why, above'
 		;;
@@ -94,7 +96,7 @@ signed_ddi_image() {
 }
 
 signed_ddi_to_sign() {
-	ddi build --erofs $1.erofs-lz4hc --unsigned-out $1.unsigned-ddi --to-sign $1.roothash || bbfatal 'no image: ddi says why, above'
+	ddi build --erofs $erofs --unsigned-out $1.unsigned-ddi --to-sign $1.roothash || bbfatal 'no image: ddi says why, above'
 }
 
 signed_ddi_join() {
