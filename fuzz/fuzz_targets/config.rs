@@ -2,7 +2,7 @@
 //! The configuration: every value is in its range, and what was read, written again, is read as the same.
 #![no_main]
 
-use boot_record::config::{self, CmdlineOther, Config, EspFreeCount, MAX_FILE, Measure, OnFailure};
+use boot_record::config::{self, CmdlineOther, Config, EspFreeCount, MAX_FILE, Measure, OnFailure, UnlockFailure};
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Write;
 use std::time::Duration;
@@ -26,6 +26,7 @@ fn check(config: &Config) {
     let waits = config.measure != Measure::None;
     assert!(config.watchdog.is_none_or(|time| !waits || time >= config.tpm_deadline + Duration::from_secs(1)));
     // Never the firmware's registers, nor systemd-stub's, nor one that can be reset.
+    assert!(config.volumes.is_empty() || waits);
     assert!((8..16).contains(&config.measure_pcr) && config.measure_pcr != 10 && config.measure_pcr != 11);
     assert!(config.init.starts_with('/') && !config.init.contains("/../"));
     // Names of files that are opened, and of what the record says.
@@ -53,6 +54,11 @@ fn written(config: &Config) -> String {
         measure,
         measure_pcr,
         tpm_deadline,
+        volumes,
+        unlock_failure,
+        unlock_discard,
+        unlock_latch,
+        dangerously_unlock_any_registers,
         on_failure: OnFailure::PowerOff,
         dangerously_panic_at,
     } = config;
@@ -75,6 +81,21 @@ fn written(config: &Config) -> String {
         EspFreeCount::Trust => "trust",
     };
     let _ = writeln!(text, "esp-free-count = {free}");
+    for volume in volumes {
+        let _ = writeln!(text, "unlock = {} {}", volume.name, volume.partition);
+    }
+    let failure = match unlock_failure {
+        UnlockFailure::Refuse => "refuse",
+        UnlockFailure::Ignore => "ignore",
+    };
+    let _ = writeln!(text, "unlock-failure = {failure}");
+    for (key, on) in [
+        ("unlock-discard", unlock_discard),
+        ("unlock-latch", unlock_latch),
+        ("dangerously-unlock-any-registers", dangerously_unlock_any_registers),
+    ] {
+        let _ = writeln!(text, "{key} = {}", if *on { "on" } else { "off" });
+    }
     for (key, values) in [
         ("device", devices.iter().map(|value| value.as_str()).collect::<Vec<_>>()),
         ("modules", modules.iter().map(|value| value.as_str()).collect()),

@@ -23,6 +23,7 @@ mod storage;
 mod support;
 mod systems;
 mod tables;
+mod unlock;
 mod vfat;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     tests.extend(candidates::tests());
     tests.extend(repart::tests());
     tests.extend(measure::tests());
+    tests.extend(unlock::tests());
     tests.extend(refusals::tests());
     tests.extend(forced::tests());
     tests.extend(firmware::tests());

@@ -26,7 +26,7 @@ use crate::userspace::{FILE_TIME, Tree};
 
 pub use ddi::{Ddi, DdiProgram};
 pub use initramfs::{Initramfs, InitramfsProgram, put_over};
-pub use table::TableForm;
+pub use table::{TableForm, partition_guid};
 use vfat::{Format, Volume};
 
 /// The label by which sysroot.mount inside the DDI finds the real root.

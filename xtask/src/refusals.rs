@@ -153,6 +153,7 @@ fn refuser(reason: Reason, device: &str, detail: &str, shown_by: &str) -> &'stat
         Reason::NoSource | Reason::NoCandidate | Reason::PartitionTable => "storage-init: select",
         Reason::VeritySuperblock if detail.contains("file system of ") => "storage-init: activate",
         Reason::TpmMissing | Reason::TpmFailed => "storage-init: measure",
+        Reason::UnlockFailed => "storage-init: unlock",
         Reason::NotADdi if detail.starts_with("label: ") => "storage-init: select",
         Reason::NotADdi
         | Reason::Unsigned

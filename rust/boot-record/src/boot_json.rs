@@ -6,7 +6,7 @@
 //!
 //! The file says what storage-init did, and is as trustworthy as the system that holds it afterwards.
 
-use crate::config::{SignaturePath, Source};
+use crate::config::{MAX_VOLUME_NAME, MAX_VOLUMES, SignaturePath, Source};
 use crate::reason::Reason;
 use crate::stage::Stage;
 use core::fmt;
@@ -65,6 +65,16 @@ pub struct MeasuredRecord {
     pub banks: Vec<String<8>, MAX_BANKS>,
     /// The event: each bank was extended by its hash of this text.
     pub event: String<MAX_EVENT>,
+}
+
+/// A volume that was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeRecord {
+    /// The name of its device, in /dev/mapper.
+    pub name: String<MAX_VOLUME_NAME>,
+    /// The UUID of its LUKS2 header.
+    pub uuid: String<36>,
 }
 
 /// Who signed the image.
@@ -131,11 +141,15 @@ pub struct BootRecord {
     pub measurement: Measurement,
     /// Where and as what, if it was.
     pub measured: Option<MeasuredRecord>,
+    /// The volumes that were opened by the TPM, in the order of the configuration.
+    pub volumes: Vec<VolumeRecord, MAX_VOLUMES>,
+    /// Whether the register was extended once more after that, so that nothing opens them again.
+    pub latched: bool,
     /// Whether the root has a writable layer in memory.
     pub overlay: bool,
     /// Name of the device-mapper device.
     pub verity_device: String<128>,
-    /// Candidates refused before, in order.
+    /// Candidates refused before, in order, and volumes that were left to the system.
     pub refused: Vec<Refusal, MAX_REFUSED>,
     /// Stages, in order.
     pub stages: Vec<StageRecord, MAX_STAGES>,

@@ -19,6 +19,11 @@
 //! | `measure` | `none`, `prefer`, `require`: whether the image is measured into the TPM, and booted where that fails | refused |
 //! | `measure-pcr` | the register: 8, 9, 12, 13, 14 or 15 | `13` |
 //! | `tpm-deadline` | how long to wait for the TPM, from 100ms to 60s; the watchdog is at least a second longer | `5s` |
+//! | `unlock` | `NAME PARTUUID`: the volume to open by the TPM, and the partition it lies on; repeatable, needs `measure` | none |
+//! | `unlock-failure` | `refuse`, `ignore`: what becomes of the boot if a volume does not open | `ignore` |
+//! | `unlock-discard` | `on`, `off`: whether discards go through to the partition | `off` |
+//! | `unlock-latch` | `on`, `off`: whether the register is extended once more when every volume is open | `on` |
+//! | `dangerously-unlock-any-registers` | `on`: open volumes whose policy nothing before the kernel is part of | `off` |
 //! | `on-failure` | `power-off` | `power-off` |
 //! | `dangerously-panic-at` | a stage from `modules` on, `unlock` excepted: panics there, for the test of the panic path | never |
 //!
@@ -34,6 +39,7 @@ pub use read::parse;
 
 use crate::modules::ModuleName;
 use crate::stage::Stage;
+use boot_formats::Guid;
 use core::fmt;
 use core::time::Duration;
 use heapless::{String, Vec};
@@ -53,6 +59,10 @@ pub const MAX_CMDLINE_WORDS: usize = 64;
 pub const MAX_CONFIG_MODULES: usize = 64;
 /// Most bytes of a pattern or of the path of init.
 pub const MAX_PATH: usize = 128;
+/// Most `unlock` lines: what the system needs to start; it opens others itself.
+pub const MAX_VOLUMES: usize = 4;
+/// Most bytes of a volume's name: device-mapper takes 127 for its UUID, which has the name and 45 characters more.
+pub const MAX_VOLUME_NAME: usize = 64;
 /// Registers that an image may be measured into. Below 8 are the firmware's, 10 is the kernel's own log (IMA), 11 is systemd-stub's, and
 /// from 16 on anybody may reset one.
 pub const MEASURE_PCRS: [u8; 6] = [8, 9, 12, 13, 14, 15];
@@ -136,6 +146,24 @@ impl fmt::Display for Measure {
     }
 }
 
+/// What becomes of a boot whose volume does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnlockFailure {
+    /// It ends as a failed boot does.
+    Refuse,
+    /// It goes on: the system opens the volume, or does without.
+    Ignore,
+}
+
+/// A volume that is opened by the TPM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The name that its device gets.
+    pub name: String<MAX_VOLUME_NAME>,
+    /// The GUID of the partition that it lies on.
+    pub partition: Guid,
+}
+
 /// What becomes of the machine when no image boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
@@ -179,6 +207,16 @@ pub struct Config {
     pub measure_pcr: u8,
     /// How long to wait for the TPM: until it is there, and then for what it is asked.
     pub tpm_deadline: Duration,
+    /// Volumes to open, none twice; none without a measurement.
+    pub volumes: Vec<Volume, MAX_VOLUMES>,
+    /// What becomes of the boot if one does not open.
+    pub unlock_failure: UnlockFailure,
+    /// Whether discards go through to the partitions.
+    pub unlock_discard: bool,
+    /// Whether the register is extended once more when every volume is open.
+    pub unlock_latch: bool,
+    /// Dangerous: whether policies will do that nothing before the kernel is part of.
+    pub dangerously_unlock_any_registers: bool,
     /// What becomes of the machine when no image boots.
     pub on_failure: OnFailure,
     /// Where to panic on purpose.

@@ -63,6 +63,9 @@ pub enum Reason {
     NotABootImage,
     /// The configured init is not in the image, or cannot be executed. Refused by `activate` or `hand-over`.
     InitMissing,
+    /// A volume does not open by the TPM: no such partition, a header or token that is not known, registers that are not those of
+    /// its policy, a TPM that refuses. Refused by `unlock`, where the configuration does not go on without.
+    UnlockFailed,
     /// A call or a read failed for a reason that has nothing to do with the image. Refused by any stage.
     Io,
     /// A bug in storage-init that it caught itself: an action out of order. Ends in any stage as every failed boot does,
@@ -74,7 +77,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::ConfigInvalid,
         Self::CommandLine,
         Self::KernelLacks,
@@ -98,6 +101,7 @@ impl Reason {
         Self::ImageVersion,
         Self::NotABootImage,
         Self::InitMissing,
+        Self::UnlockFailed,
         Self::Io,
         Self::Internal,
         Self::Panic,
@@ -136,6 +140,7 @@ impl Reason {
             Self::ImageVersion => "image-version",
             Self::NotABootImage => "not-a-boot-image",
             Self::InitMissing => "init-missing",
+            Self::UnlockFailed => "unlock-failed",
             Self::Io => "io",
             Self::Internal => "internal",
             Self::Panic => "panic",

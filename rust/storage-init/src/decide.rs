@@ -64,6 +64,8 @@ pub enum Event {
     },
     /// The candidate is mounted, and is what it claims to be.
     Mounted,
+    /// Every volume is open, or left to the system.
+    Unlocked,
     /// The action failed.
     Failed(Failure),
 }
@@ -90,6 +92,8 @@ pub enum Action {
     Measure,
     /// Make its device live and mount it.
     Activate,
+    /// Wait for the volumes to be open.
+    Unlock,
     /// Execute its init.
     HandOver,
     /// Record this candidate as bad where it lies: it failed after it was measured.
@@ -136,14 +140,15 @@ pub fn next(mut state: State, event: Event) -> (State, Action) {
             state.extended |= extended;
             Action::Activate
         }
-        (Action::Activate, Event::Mounted) => Action::HandOver,
+        (Action::Activate, Event::Mounted) => Action::Unlock,
+        (Action::Unlock, Event::Unlocked) => Action::HandOver,
         (Action::Verify { .. } | Action::Measure | Action::Activate, Event::Failed(failure)) if !state.extended => {
             state.remember(failure, true);
             state.index = state.index.saturating_add(1);
             if state.index < state.total { Action::Verify { index: state.index } } else { Action::AwaitDisk }
         }
 
-        (Action::Activate | Action::HandOver, Event::Failed(failure)) if state.extended => {
+        (Action::Activate | Action::Unlock | Action::HandOver, Event::Failed(failure)) if state.extended => {
             Action::Condemn { index: state.index, failure }
         }
         (Action::Condemn { failure, .. }, Event::Condemned { recorded: true }) => Action::Restart(failure.clone()),

@@ -28,6 +28,7 @@ mod select;
 mod sources;
 mod table;
 mod tpm;
+mod unlock;
 mod verify;
 
 use boot_formats::hex::Hex;
@@ -50,6 +51,7 @@ use crate::journal::Journal;
 use crate::measure::{Measured, Refused};
 use crate::select::Candidates;
 use crate::tpm::Tpm;
+use crate::unlock::{Unlocked, Volumes};
 use crate::verify::SignedRoot;
 
 #[cfg(not(test))]
@@ -94,7 +96,11 @@ struct Boot {
     discovery: Option<Discovery>,
     disk: Option<DeviceName>,
     candidates: Candidates,
+    /// The candidate that is being tried, by its place.
+    tried: usize,
+    volumes: Volumes,
     held: Held,
+    unlocked: Unlocked,
 }
 
 /// The candidate that is being tried, as far as it has come. Replacing it drops it, and with it its devices.
@@ -116,7 +122,10 @@ impl Boot {
             discovery: None,
             disk: None,
             candidates: Candidates::default(),
+            tried: 0,
+            volumes: Volumes::default(),
             held: Held::Nothing,
+            unlocked: Unlocked::default(),
         }
     }
 
@@ -131,6 +140,7 @@ impl Boot {
             Action::Verify { index } => self.verify(*index),
             Action::Measure => self.measure(),
             Action::Activate => self.activate(),
+            Action::Unlock => self.unlock(),
             Action::HandOver => Err(self.hand_over()),
             Action::Condemn { index, failure } => Ok(self.condemn(*index, failure)),
             Action::Stop(failure) | Action::Restart(failure) => Err(failure.clone()),
@@ -210,7 +220,10 @@ impl Boot {
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
         let name = self.disk.take().ok_or_else(out_of_order)?;
         discover::open(&name)
-            .and_then(|disk| sources::search(&disk, &settings.config, &mut self.candidates, &mut self.journal))
+            .and_then(|disk| {
+                let (candidates, volumes) = (&mut self.candidates, &mut self.volumes);
+                sources::search(&disk, &settings.config, candidates, volumes, &mut self.journal)
+            })
             .inspect_err(|failure| self.journal.refused(failure))?;
         let candidates = self.candidates.len();
         self.journal.end(format_args!("{candidates} on {name}"));
@@ -221,6 +234,7 @@ impl Boot {
         self.begin(Stage::Verify);
         // The devices of the candidate before must go first: the next one may have the same root hash.
         self.held = Held::Nothing;
+        self.tried = index;
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
         let candidate = self.candidates.get(index).ok_or_else(out_of_order)?;
         let signed = verify::verify(candidate, settings).inspect_err(|failure| self.journal.refused(failure))?;
@@ -240,6 +254,12 @@ impl Boot {
             Ok(measured) => {
                 let extended = measured.extended();
                 self.journal.end(measured.outcome());
+                if let Some(Ok(tpm)) = &self.tpm
+                    && !settings.config.volumes.is_empty()
+                {
+                    self.candidates.get(self.tried).into_iter().for_each(unlock::offer_signatures);
+                    self.volumes.request(&settings.config, tpm);
+                }
                 self.held = Held::Measured(measured);
                 Ok(Event::Measured { extended })
             }
@@ -264,6 +284,20 @@ impl Boot {
         Ok(Event::Mounted)
     }
 
+    fn unlock(&mut self) -> Result<Event, Failure> {
+        if self.settings.as_ref().ok_or_else(out_of_order)?.config.volumes.is_empty() {
+            return Ok(Event::Unlocked);
+        }
+        self.begin(Stage::Unlock);
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        self.unlocked = self.volumes.wait(&settings.config, self.tpm.as_ref(), &mut self.journal)?;
+        let Unlocked { volumes, latched } = &self.unlocked;
+        let (opened, configured) = (volumes.len(), settings.config.volumes.len());
+        let latched = if *latched { ", latched" } else { "" };
+        self.journal.end(format_args!("{opened} of {configured}{latched}"));
+        Ok(Event::Unlocked)
+    }
+
     /// Comes back only with the reason why init was not executed.
     fn hand_over(&mut self) -> Failure {
         self.begin(Stage::HandOver);
@@ -273,7 +307,7 @@ impl Boot {
         if let Some(Ok(tpm)) = self.tpm.take() {
             tpm.finish();
         }
-        let record = record(settings, &mounted, &self.journal);
+        let record = record(settings, &mounted, &self.unlocked, &self.journal);
         hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal)
     }
 
@@ -321,7 +355,7 @@ impl Boot {
 }
 
 /// boot.json: what was verified, by which key, and when.
-fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> BootRecord {
+fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journal: &Journal) -> BootRecord {
     let device = &mounted.device;
     let facts = device.facts();
     BootRecord {
@@ -340,6 +374,8 @@ fn record(settings: &Settings, mounted: &MountedRoot, journal: &Journal) -> Boot
         signature: settings.config.signature,
         measurement: device.outcome().measurement,
         measured: device.outcome().measured.as_deref().cloned(),
+        volumes: unlocked.volumes.clone(),
+        latched: unlocked.latched,
         overlay: settings.config.overlay,
         verity_device: text(device.name()),
         refused: journal.refused.clone(),

@@ -18,8 +18,10 @@ use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
 use crate::select::Candidates;
 use crate::table;
+use crate::unlock::Volumes;
 
-/// Looks for candidates in all configured sources of `disk`, and adds them to `candidates`, which is empty. A source that cannot be looked into is reported and
+/// Looks for candidates in all configured sources of `disk`, and adds them to `candidates`, which is empty; says to `volumes` which
+/// partitions hold one. A source that cannot be looked into is reported and
 /// does not hide the others.
 ///
 /// # Errors
@@ -29,6 +31,7 @@ pub fn search(
     disk: &BlockDevice,
     config: &Config,
     candidates: &mut Candidates,
+    volumes: &mut Volumes,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
@@ -40,6 +43,15 @@ pub fn search(
         // reported below, if it matters here.
         for partition in &table.partitions {
             let _ = node(disk, partition, which);
+        }
+    }
+
+    for (place, volume) in config.volumes.iter().enumerate() {
+        let partition = table.partitions.iter().find(|partition| partition.guid == volume.partition);
+        if let Some(partition) = partition
+            && let Ok(node) = node(disk, partition, which)
+        {
+            volumes.found(place, node.path);
         }
     }
 

@@ -13,6 +13,9 @@ use tpm_unlock::messages::{Banks, MAX_MESSAGE, Reply, Request, State};
 
 /// What a message takes beyond what the TPM may take.
 const SLACK: Duration = Duration::from_millis(250);
+/// What a volume takes beyond what the TPM may take: two derivations of as many rounds as a header may ask for
+/// (`boot_formats::luks2::MAX_ITERATIONS`), on a slow core.
+const DERIVATION: Duration = Duration::from_secs(20);
 /// How long it may take to end once it has nothing to do.
 const END: Duration = Duration::from_millis(500);
 
@@ -66,12 +69,15 @@ impl Tpm {
     /// # Errors
     /// [`Failed`]; an answer that does not come, or cannot be read, leaves the register's state unknown.
     pub fn measure(&self, pcr: u8, event: &str) -> Result<Extended, Failed> {
+        self.extend(&Request::Measure { pcr, event })
+    }
+
+    fn extend(&self, request: &Request<'_>) -> Result<Extended, Failed> {
         let unknown =
             |error: &dyn core::fmt::Display| Failed::new(State::Unknown, format_args!("{}: {error}", child::NAME));
         let channel = &self.worker.channel;
-        let request = Request::Measure { pcr, event }.encode();
         channel
-            .send(&request)
+            .send(&request.encode())
             .map_err(|error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME)))?;
         let mut buffer = [0; MAX_MESSAGE];
         let patience = self.patience.saturating_add(SLACK);
@@ -79,7 +85,42 @@ impl Tpm {
         match Reply::decode(answer).map_err(|error| unknown(&error))? {
             Reply::Extended { banks, logged } => Ok(Extended { banks, logged }),
             Reply::Failed { state, detail } => Err(Failed::new(state, detail)),
+            Reply::Unlocked { .. } => Err(unknown(&"an answer to another request")),
         }
+    }
+
+    /// Asks for a volume to be opened; [`Tpm::unlocked`] says what came of it, in the order of the requests.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn unlock(&self, request: &Request<'_>) -> Result<(), Failed> {
+        let sent = self.worker.channel.send(&request.encode());
+        sent.map_err(|error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME)))
+    }
+
+    /// Waits for a volume to be open; gives the UUID of its header.
+    ///
+    /// # Errors
+    /// [`Failed`], also where it takes too long.
+    pub fn unlocked(&self) -> Result<heapless::String<36>, Failed> {
+        let failed =
+            |error: &dyn core::fmt::Display| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME));
+        let mut buffer = [0; MAX_MESSAGE];
+        let patience = self.patience.saturating_add(DERIVATION);
+        let answer = self.worker.channel.receive(&mut buffer, Some(patience)).map_err(|error| failed(&error))?;
+        match Reply::decode(answer).map_err(|error| failed(&error))? {
+            Reply::Unlocked { uuid } => heapless::String::try_from(uuid).map_err(|error| failed(&error)),
+            Reply::Failed { state, detail } => Err(Failed::new(state, detail)),
+            Reply::Extended { .. } => Err(failed(&"an answer to another request")),
+        }
+    }
+
+    /// Extends the register once more, so that nothing unseals any longer.
+    ///
+    /// # Errors
+    /// As [`Tpm::measure`].
+    pub fn latch(&self, pcr: u8) -> Result<Extended, Failed> {
+        self.extend(&Request::Latch { pcr })
     }
 
     /// Has it end. It is gone afterwards, by itself or not: its memory and its hold on the TPM too.

@@ -2,10 +2,11 @@
 //! The `tpm-unlock` process: owns the TPM from the moment that it is there, and does what PID 1 asks for, one request after the
 //! other.
 //!
-//! It waits for the TPM while PID 1 looks for disks. It logs nothing, and writes nothing but systemd's measurement log; a panic ends it
-//! without a word, which PID 1 notices as it notices any end.
+//! It waits for the TPM while PID 1 looks for disks. It logs nothing, and writes nothing but systemd's measurement log and, for a
+//! volume that it opened, a record for udev; a panic ends it without a word, which PID 1 notices as it notices any end.
 
 use core::time::Duration;
+use std::io::Read;
 use std::time::Instant;
 
 use kernel_edge::process::{self, Channel};
@@ -14,14 +15,20 @@ use kernel_edge::{Errno, random, tpm as kernel_tpm};
 use tpm_policy::event::LATCH;
 use tpm_policy::{Bank, Digests, digests};
 
+use crate::mapping::{Partition, map};
 use crate::measure_log;
 use crate::messages::{Banks, MAX_MESSAGE, Message, Reply, Request, State};
 use crate::pcr::extend;
 use crate::tpm::{Error, NoEntropy, Tpm};
 use crate::transport::{Transport, TransportError};
+use crate::unlock::{Rules, unlock};
 
 /// The name by which the boot binary is this process.
 pub const NAME: &str = "tpm-unlock";
+/// Signatures of policies: what PID 1 found beside the image, where systemd looks too; then what systemd-stub took out of the kernel.
+pub const SIGNATURES: [&str; 2] = ["/run/systemd/tpm2-pcr-signature.json", "/.extra/tpm2-pcr-signature.json"];
+/// Most bytes of them, as a number of the type that files count in; one more is refused where they are parsed.
+const MAX_SIGNATURES: u64 = tpm_policy::signatures::MAX_FILE as u64;
 /// Most bytes of one uevent, which is only a reason to look again.
 const UEVENT: usize = 4096;
 
@@ -64,6 +71,17 @@ pub fn run(channel: &Channel) -> i32 {
         let reply = match channel.receive(&mut buffer, None).map(Request::decode) {
             Ok(Ok(Request::Measure { pcr, event })) => answer(owner.as_mut(), |owner| owner.measure(pcr, event)),
             Ok(Ok(Request::Latch { pcr })) => answer(owner.as_mut(), |owner| owner.measure(pcr, LATCH)),
+            Ok(Ok(Request::Unlock { name, node, measured, discards, any_registers })) => {
+                let rules = Rules { measured, any_registers };
+                let opened = match &mut owner {
+                    Ok(owner) => owner.unlock(name, node, rules, discards),
+                    Err(failed) => Err(failed.clone()),
+                };
+                match &opened {
+                    Ok(uuid) => Reply::Unlocked { uuid }.encode(),
+                    Err(failed) => Reply::Failed { state: failed.state, detail: &failed.detail }.encode(),
+                }
+            }
             Ok(Ok(Request::Finish)) => return 0,
             _ => return 1,
         };
@@ -135,6 +153,19 @@ impl Owner {
         }
     }
 
+    /// Gives the volume's UUID.
+    fn unlock(&mut self, name: &str, node: &str, rules: Rules, discards: bool) -> Result<heapless::String<36>, Failed> {
+        fn failed(error: impl core::fmt::Display) -> Failed {
+            Failed::new(State::Untouched, format_args!("{error}"))
+        }
+        self.tpm.extend_deadline(self.patience);
+        let partition = Partition::open(node).map_err(failed)?;
+        let signatures = signatures();
+        let opened = unlock(&mut self.tpm, &partition, rules, signatures.as_deref()).map_err(failed)?;
+        map(name, &partition, &opened, discards).map_err(failed)?;
+        Ok(opened.uuid)
+    }
+
     fn extend(&mut self, pcr: u8, digests: &Digests) -> Result<(), Failed> {
         extend(&mut self.tpm, pcr, digests).map_err(|error| {
             // The TPM's own refusal, and no command at all, leave the register alone. An answer that is lost or spoilt says nothing.
@@ -151,6 +182,16 @@ impl Owner {
             Failed::new(state, format_args!("{error}"))
         })
     }
+}
+
+/// The first file of signatures that is there. One that cannot be read is none: then the policy that wants it says so.
+fn signatures() -> Option<Vec<u8>> {
+    SIGNATURES.into_iter().find_map(|path| {
+        let mut file = std::fs::File::open(path).ok()?.take(MAX_SIGNATURES.saturating_add(1));
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    })
 }
 
 /// Opens the TPM as soon as it is there.

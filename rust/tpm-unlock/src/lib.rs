@@ -7,11 +7,12 @@
 //! * A secret crosses the bus encrypted, and lies in memory that is zeroed when it is dropped; it has no `Debug`.
 //! * What was loaded or begun in the TPM is flushed, also where something failed.
 //! * A LUKS2 volume is read as strictly as [`boot_formats::luks2`] does; [`token`] says how its key is sealed, [`keyslot`] takes
-//!   the volume key out by what was unsealed, [`volume`] reads what that takes.
+//!   the volume key out by what was unsealed, [`volume`] reads what that takes, [`unlock`] does all of it, and [`mapping`] has the
+//!   kernel make a device of it.
 //! * Every refusal is typed: a locked TPM, another register, another key, no storage root key, a spoilt answer.
 //! * As a process of its own ([`child`]) it does what PID 1 asks it to ([`messages`]), and logs nothing: PID 1 does.
 //!
-//! What it does not do: hand the volume key to the kernel, make primary keys, define anything in the TPM's memory, or decide what
+//! What it does not do: make primary keys, define anything in the TPM's memory, or decide what
 //! is measured.
 //!
 //! Section numbers are those of the TCG's TPM 2.0 Library Specification, revision 1.59.
@@ -20,6 +21,7 @@ pub mod child;
 pub mod commands;
 mod kdf;
 pub mod keyslot;
+pub mod mapping;
 pub mod measure_log;
 pub mod messages;
 pub mod pcr;
@@ -28,6 +30,7 @@ pub mod srk;
 pub mod token;
 pub mod tpm;
 pub mod transport;
+pub mod unlock;
 pub mod unseal;
 pub mod volume;
 pub mod wire;

@@ -38,6 +38,19 @@ pub enum Request<'a> {
         /// The register.
         pcr: u8,
     },
+    /// Open a volume and make its device, which stays when the process ends.
+    Unlock {
+        /// The device's name.
+        name: &'a str,
+        /// The partition's node.
+        node: &'a str,
+        /// The register that the image is measured into.
+        measured: u8,
+        /// Whether discards go through to the partition.
+        discards: bool,
+        /// Dangerous: whether policies will do that nothing before the kernel is part of.
+        any_registers: bool,
+    },
     /// The last: end. It has no answer but the end of the process.
     Finish,
 }
@@ -52,9 +65,14 @@ pub enum Reply<'a> {
         /// Whether systemd's log has it.
         logged: bool,
     },
-    /// It was not.
+    /// The volume is open and has its device.
+    Unlocked {
+        /// The volume's UUID.
+        uuid: &'a str,
+    },
+    /// It was not done.
     Failed {
-        /// What is known of it.
+        /// What is known of the register.
         state: State,
         /// The error in its own words.
         detail: &'a str,
@@ -104,18 +122,23 @@ const BEGIN: u8 = 1;
 const MEASURE: u8 = 2;
 const LATCH: u8 = 3;
 const FINISH: u8 = 4;
+const UNLOCK: u8 = 5;
 const EXTENDED: u8 = 0x81;
 const FAILED: u8 = 0x82;
+const UNLOCKED: u8 = 0x83;
 
 impl<'a> Request<'a> {
     /// Its bytes. A text that is too long is cut: it is for people, or bounded by its own type.
     #[must_use]
     pub fn encode(&self) -> Message {
         match *self {
-            Self::Begin { patience_ms } => parts(&[&[BEGIN], &patience_ms.to_be_bytes()], None),
-            Self::Measure { pcr, event } => parts(&[&[MEASURE, pcr]], Some(event)),
-            Self::Latch { pcr } => parts(&[&[LATCH, pcr]], None),
-            Self::Finish => parts(&[&[FINISH]], None),
+            Self::Begin { patience_ms } => parts(&[&[BEGIN], &patience_ms.to_be_bytes()], &[]),
+            Self::Measure { pcr, event } => parts(&[&[MEASURE, pcr]], &[event]),
+            Self::Latch { pcr } => parts(&[&[LATCH, pcr]], &[]),
+            Self::Unlock { name, node, measured, discards, any_registers } => {
+                parts(&[&[UNLOCK, measured, u8::from(discards), u8::from(any_registers)]], &[name, node])
+            }
+            Self::Finish => parts(&[&[FINISH]], &[]),
         }
     }
 
@@ -129,6 +152,11 @@ impl<'a> Request<'a> {
             BEGIN => Self::Begin { patience_ms: reader.u32()? },
             MEASURE => Self::Measure { pcr: reader.u8()?, event: text(&mut reader)? },
             LATCH => Self::Latch { pcr: reader.u8()? },
+            UNLOCK => {
+                let (measured, discards, any) = (reader.u8()?, reader.u8()? == 1, reader.u8()? == 1);
+                let (name, node) = (text(&mut reader)?, text(&mut reader)?);
+                Self::Unlock { name, node, measured, discards, any_registers: any }
+            }
             FINISH => Self::Finish,
             found => return Err(Malformed::Value { offset: 0, found: u32::from(found), expected: u32::from(MEASURE) }),
         };
@@ -142,14 +170,15 @@ impl<'a> Reply<'a> {
     #[must_use]
     pub fn encode(&self) -> Message {
         match *self {
-            Self::Extended { banks, logged } => parts(&[&[EXTENDED, banks.0, u8::from(logged)]], None),
+            Self::Extended { banks, logged } => parts(&[&[EXTENDED, banks.0, u8::from(logged)]], &[]),
+            Self::Unlocked { uuid } => parts(&[&[UNLOCKED]], &[uuid]),
             Self::Failed { state, detail } => {
                 let state = match state {
                     State::Missing => 0,
                     State::Untouched => 1,
                     State::Unknown => 2,
                 };
-                parts(&[&[FAILED, state]], Some(detail))
+                parts(&[&[FAILED, state]], &[detail])
             }
         }
     }
@@ -162,6 +191,7 @@ impl<'a> Reply<'a> {
         let mut reader = Reader::new(message);
         let reply = match reader.u8()? {
             EXTENDED => Self::Extended { banks: Banks(reader.u8()?), logged: reader.u8()? == 1 },
+            UNLOCKED => Self::Unlocked { uuid: text(&mut reader)? },
             FAILED => {
                 let state = match reader.u8()? {
                     0 => State::Missing,
@@ -180,13 +210,13 @@ impl<'a> Reply<'a> {
     }
 }
 
-fn parts(fixed: &[&[u8]], text: Option<&str>) -> Message {
+fn parts(fixed: &[&[u8]], texts: &[&str]) -> Message {
     let mut message = Message::new();
     for part in fixed {
         // A few bytes each: there is room.
         let _ = message.extend_from_slice(part);
     }
-    if let Some(text) = text {
+    for text in texts {
         let text = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default();
         let _ = message.extend_from_slice(&u16::try_from(text.len()).unwrap_or(0).to_be_bytes());
         let _ = message.extend_from_slice(text.as_bytes());

@@ -13,6 +13,8 @@ fn messages_come_back() {
         Request::Measure { pcr: 13, event: "initoverlayfs-ddi:" },
         Request::Measure { pcr: 0, event: "" },
         Request::Latch { pcr: 13 },
+        Request::Unlock { name: "root", node: "/dev/vda3", measured: 13, discards: true, any_registers: false },
+        Request::Unlock { name: "", node: "", measured: 0, discards: false, any_registers: true },
         Request::Finish,
     ] {
         let message = request.encode();
@@ -25,6 +27,7 @@ fn messages_come_back() {
     for reply in [
         Reply::Extended { banks: all, logged: true },
         Reply::Extended { banks: Banks::of(&[Bank::Sha256]), logged: false },
+        Reply::Unlocked { uuid: "0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e" },
         Reply::Failed { state: State::Missing, detail: "no /dev/tpm0" },
         Reply::Failed { state: State::Untouched, detail: "ä" },
         Reply::Failed { state: State::Unknown, detail: "" },

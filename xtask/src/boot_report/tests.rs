@@ -11,7 +11,8 @@ fn boot_json() -> String {
     format!(
         r#"{{"format":1,"image_id":"demo","version":"1","source":"partition","device":"vda1","slot":null,
         "root_hash":"{HASH}","signer":{{"sha256":"","common_name":"a DEVELOPMENT","development":true}},
-        "signature":"kernel","measurement":"not-configured","measured":null,"overlay":false,"verity_device":"{HASH}-verity",
+        "signature":"kernel","measurement":"not-configured","measured":null,"volumes":[],"latched":false,"overlay":false,
+        "verity_device":"{HASH}-verity",
         "refused":[],"stages":[{{"stage":"verify","start_us":712345,"took_us":2360,"detail":"accepted"}}]}}"#
     )
 }

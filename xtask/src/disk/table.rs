@@ -41,14 +41,21 @@ pub enum TableForm {
     LargeEntries,
 }
 
+/// The GUID of the partition of this number, which counts from 1.
+#[must_use]
+pub fn partition_guid(number: usize) -> String {
+    format!("6f3c2f4e-8d52-4c0e-9f43-{number:012x}")
+}
+
 /// The sfdisk script for partitions with their sizes, and where each starts, in bytes.
 pub(super) fn script(partitions: &[(Partition, u64)], sector: u64) -> (String, Vec<u64>) {
     let mut script = String::from("label: gpt\n");
     let mut starts = Vec::new();
     let mut start = MIB;
-    for (Partition { kind, label, .. }, size) in partitions {
+    for (number, (Partition { kind, label, .. }, size)) in (1..).zip(partitions) {
         let (first, count) = (start / sector, size / sector);
-        script.push_str(&format!("start={first}, size={count}, type={}, name=\"{label}\"\n", kind.guid()));
+        let (kind, guid) = (kind.guid(), partition_guid(number));
+        script.push_str(&format!("start={first}, size={count}, type={kind}, uuid={guid}, name=\"{label}\"\n"));
         starts.push(start);
         start += size;
     }

@@ -236,6 +236,8 @@ fn record() -> Result<Vec<u8>> {
         signature: SignaturePath::Kernel,
         measurement: Measurement::NotConfigured,
         measured: None,
+        volumes: std::iter::empty().collect(),
+        latched: false,
         overlay: true,
         verity_device: text(&("0d".repeat(32) + "-verity"))?,
         refused: [Refusal { device: text("vda2")?, reason: Reason::NotADdi, detail: text("a \"quoted\"\nlabel: ä")? }]

@@ -24,13 +24,18 @@ pub enum Key {
     Measure,
     MeasurePcr,
     TpmDeadline,
+    Unlock,
+    UnlockFailure,
+    UnlockDiscard,
+    UnlockLatch,
+    DangerouslyUnlockAnyRegisters,
     OnFailure,
     DangerouslyPanicAt,
 }
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::ImageId,
         Self::Sources,
         Self::EspFreeCount,
@@ -47,6 +52,11 @@ impl Key {
         Self::Measure,
         Self::MeasurePcr,
         Self::TpmDeadline,
+        Self::Unlock,
+        Self::UnlockFailure,
+        Self::UnlockDiscard,
+        Self::UnlockLatch,
+        Self::DangerouslyUnlockAnyRegisters,
         Self::OnFailure,
         Self::DangerouslyPanicAt,
     ];
@@ -71,6 +81,11 @@ impl Key {
             Self::Measure => "measure",
             Self::MeasurePcr => "measure-pcr",
             Self::TpmDeadline => "tpm-deadline",
+            Self::Unlock => "unlock",
+            Self::UnlockFailure => "unlock-failure",
+            Self::UnlockDiscard => "unlock-discard",
+            Self::UnlockLatch => "unlock-latch",
+            Self::DangerouslyUnlockAnyRegisters => "dangerously-unlock-any-registers",
             Self::OnFailure => "on-failure",
             Self::DangerouslyPanicAt => "dangerously-panic-at",
         }
@@ -102,6 +117,9 @@ impl Key {
             Self::Measure => "none, prefer or require",
             Self::MeasurePcr => "8, 9, 12, 13, 14 or 15",
             Self::TpmDeadline => "100ms to 60s, in ms or s",
+            Self::Unlock => "a name of at most 64 letters, digits, '.', '_', '-', and the GUID of a partition",
+            Self::UnlockFailure => "refuse or ignore",
+            Self::UnlockDiscard | Self::UnlockLatch | Self::DangerouslyUnlockAnyRegisters => "on or off",
             Self::OnFailure => "power-off",
             Self::DangerouslyPanicAt => "modules, discover, select, verify, measure, activate or hand-over",
         }
@@ -179,6 +197,8 @@ pub enum Error {
         /// The key that says how long it may wait: `device-deadline`, or `tpm-deadline` and a second.
         than: Key,
     },
+    /// Volumes to unlock, and nothing measured that their keys could depend on.
+    UnlockWithoutMeasure,
     /// A required key is not there.
     MissingKey(Key),
 }
@@ -200,6 +220,7 @@ impl fmt::Display for Error {
             Self::BadValue { line, key } => write!(f, "line {line}: {key}: expected {}", key.expected()),
             Self::TooMany { line, key, limit } => write!(f, "line {line}: {key}: more than {limit} values"),
             Self::WatchdogTooShort { than } => write!(f, "watchdog is not longer than {than}"),
+            Self::UnlockWithoutMeasure => f.write_str("unlock needs measure = prefer or require"),
             Self::MissingKey(key) => write!(f, "no {key}: expected {}", key.expected()),
         }
     }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the file's bytes to a [`Config`].
 
-use super::{CmdlineOther, Config, Error, EspFreeCount, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source};
+use super::{
+    CmdlineOther, Config, Error, EspFreeCount, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source, UnlockFailure,
+    Volume,
+};
 use crate::modules::ModuleName;
 use crate::stage::Stage;
-use boot_formats::file_name;
+use boot_formats::{Guid, file_name};
 use core::time::Duration;
 use heapless::{String, Vec};
 
@@ -21,6 +24,8 @@ const MAX_TPM_DEADLINE: Duration = Duration::from_secs(60);
 const WATCHDOG_SLACK: Duration = Duration::from_secs(1);
 /// The register that systemd keeps for system extensions.
 const DEFAULT_PCR: u8 = 13;
+/// What is there or not.
+const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
 const DEFAULT_INIT: &str = "/sbin/init";
 
 /// Parses a whole file.
@@ -76,6 +81,11 @@ struct Draft {
     measure: Option<Measure>,
     measure_pcr: Option<u8>,
     tpm_deadline: Option<Duration>,
+    volumes: Vec<Volume, { super::MAX_VOLUMES }>,
+    unlock_failure: Option<UnlockFailure>,
+    unlock_discard: Option<bool>,
+    unlock_latch: Option<bool>,
+    dangerously_unlock_any_registers: Option<bool>,
     on_failure: Option<OnFailure>,
     dangerously_panic_at: Option<Stage>,
 }
@@ -122,7 +132,7 @@ impl Draft {
                 let name = Some(value).filter(|value| is_file_name(value)).and_then(text);
                 at.push_new(&mut self.certificates, name)
             }
-            Key::Overlay => at.choice(&mut self.overlay, value, &[("on", true), ("off", false)]),
+            Key::Overlay => at.choice(&mut self.overlay, value, SWITCH),
             Key::Init => at.once(&mut self.init, Some(value).filter(|value| is_absolute(value)).and_then(text)),
             Key::CmdlineAllow => {
                 if value.is_empty() {
@@ -152,6 +162,22 @@ impl Draft {
                 let deadline = duration(value).filter(|value| (MIN_DEADLINE..=MAX_TPM_DEADLINE).contains(value));
                 at.once(&mut self.tpm_deadline, deadline)
             }
+            Key::Unlock => {
+                let volume = volume(value).ok_or(at.bad_value())?;
+                let same = |other: &Volume| other.name == volume.name || other.partition == volume.partition;
+                if self.volumes.iter().any(same) {
+                    return Err(Error::DuplicateValue { line, key });
+                }
+                at.push(&mut self.volumes, Some(volume))
+            }
+            Key::UnlockFailure => at.choice(
+                &mut self.unlock_failure,
+                value,
+                &[("refuse", UnlockFailure::Refuse), ("ignore", UnlockFailure::Ignore)],
+            ),
+            Key::UnlockDiscard => at.choice(&mut self.unlock_discard, value, SWITCH),
+            Key::UnlockLatch => at.choice(&mut self.unlock_latch, value, SWITCH),
+            Key::DangerouslyUnlockAnyRegisters => at.choice(&mut self.dangerously_unlock_any_registers, value, SWITCH),
             Key::OnFailure => at.choice(&mut self.on_failure, value, &[("power-off", OnFailure::PowerOff)]),
             Key::DangerouslyPanicAt => {
                 at.once(&mut self.dangerously_panic_at, Stage::of(value).filter(|stage| can_panic_at(*stage)))
@@ -176,6 +202,9 @@ impl Draft {
         if self.watchdog.is_some_and(|time| waits_for_tpm && time < tpm_deadline.saturating_add(WATCHDOG_SLACK)) {
             return Err(Error::WatchdogTooShort { than: Key::TpmDeadline });
         }
+        if measure == Measure::None && !self.volumes.is_empty() {
+            return Err(Error::UnlockWithoutMeasure);
+        }
         let default_init = || String::try_from(DEFAULT_INIT).unwrap_or_default();
         Ok(Config {
             image_id: self.image_id.ok_or(Error::MissingKey(Key::ImageId))?,
@@ -194,6 +223,11 @@ impl Draft {
             measure,
             measure_pcr: self.measure_pcr.unwrap_or(DEFAULT_PCR),
             tpm_deadline,
+            volumes: self.volumes,
+            unlock_failure: self.unlock_failure.unwrap_or(UnlockFailure::Ignore),
+            unlock_discard: self.unlock_discard.unwrap_or(false),
+            unlock_latch: self.unlock_latch.unwrap_or(true),
+            dangerously_unlock_any_registers: self.dangerously_unlock_any_registers.unwrap_or(false),
             on_failure: self.on_failure.unwrap_or(OnFailure::PowerOff),
             dangerously_panic_at: self.dangerously_panic_at,
         })
@@ -259,6 +293,15 @@ fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split([' ', '\t']).filter(|word| !word.is_empty())
 }
 
+/// `NAME PARTUUID`
+fn volume(value: &str) -> Option<Volume> {
+    let mut words = words(value);
+    let (name, partition) = (words.next()?, words.next()?);
+    let name = Some(name).filter(|name| file_name::is_valid_name(name)).and_then(text)?;
+    let partition = Guid::parse(partition).ok()?;
+    words.next().is_none().then_some(Volume { name, partition })
+}
+
 /// Whether each byte is visible ASCII.
 fn is_visible(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic())
@@ -279,8 +322,8 @@ fn is_absolute(value: &str) -> bool {
     is_visible(value) && value.strip_prefix('/').is_some_and(parts_are_names)
 }
 
-/// Whether a panic there can happen: early and config begin before the configuration is read, unlock does not begin
-/// at all in this version. A switch that can never fire would let the test of the panic path pass for nothing.
+/// Whether a panic there can happen: early and config begin before the configuration is read, unlock only where
+/// there is a volume. A switch that can never fire would let the test of the panic path pass for nothing.
 const fn can_panic_at(stage: Stage) -> bool {
     match stage {
         Stage::Early | Stage::Config | Stage::Unlock => false,

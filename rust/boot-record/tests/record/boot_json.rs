@@ -3,9 +3,9 @@
 
 use boot_record::boot_json::{
     BootRecord, Error, FORMAT, MAX_BANKS, MAX_DETAIL, MAX_JSON, MAX_REFUSED, MAX_STAGES, MeasuredRecord, Measurement,
-    Refusal, SignerRecord, StageRecord,
+    Refusal, SignerRecord, StageRecord, VolumeRecord,
 };
-use boot_record::config::{SignaturePath, Source};
+use boot_record::config::{MAX_VOLUMES, SignaturePath, Source};
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use heapless::{String, Vec};
@@ -27,6 +27,10 @@ pub fn record() -> BootRecord {
         signature: SignaturePath::Kernel,
         measurement: Measurement::NotConfigured,
         measured: None,
+        volumes: [VolumeRecord { name: text("root"), uuid: text("0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e") }]
+            .into_iter()
+            .collect(),
+        latched: true,
         overlay: true,
         verity_device: text(&("0d".repeat(32) + "-verity")),
         refused: [Refusal {
@@ -49,7 +53,8 @@ const JSON: &str = concat!(
     r#""root_hash":"0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d","#,
     r#""signer":{"sha256":"abababababababababababababababababababababababababababababababab","#,
     r#""common_name":"DEVELOPMENT me","development":true},"#,
-    r#""signature":"kernel","measurement":"not-configured","measured":null,"overlay":true,"#,
+    r#""signature":"kernel","measurement":"not-configured","measured":null,"#,
+    r#""volumes":[{"name":"root","uuid":"0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e"}],"latched":true,"overlay":true,"#,
     r#""verity_device":"0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d-verity","#,
     r#""refused":[{"device":"vda2","reason":"not-a-ddi","detail":"ddi: partition \"x\\y\"\nis strange: ä"}],"#,
     r#""stages":[{"stage":"early","start_us":0,"took_us":18446744073709551615,"detail":""}]}"#,
@@ -110,6 +115,7 @@ fn the_largest_record_fits() {
             banks: std::iter::repeat_n(worst(), MAX_BANKS).collect(),
             event: worst(),
         }),
+        volumes: std::iter::repeat_n(VolumeRecord { name: worst(), uuid: worst() }, MAX_VOLUMES).collect(),
         refused: std::iter::repeat_n(refusal, MAX_REFUSED).collect(),
         stages: std::iter::repeat_n(stage, MAX_STAGES).collect(),
         ..record()

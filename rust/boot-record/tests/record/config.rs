@@ -3,7 +3,7 @@
 
 use boot_record::config::{
     CmdlineOther, Config, Error, EspFreeCount, Key, MAX_CERTIFICATES, MAX_CMDLINE_WORDS, MAX_CONFIG_MODULES,
-    MAX_DEVICES, MAX_FILE, Measure, OnFailure, SignaturePath, Source, parse,
+    MAX_DEVICES, MAX_FILE, Measure, OnFailure, SignaturePath, Source, UnlockFailure, parse,
 };
 use boot_record::stage::Stage;
 use std::time::Duration;
@@ -39,6 +39,12 @@ cmdline-other = ignore
 measure = require
 measure-pcr = 12
 tpm-deadline = 1s
+unlock = root	0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e
+unlock = home.1 5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27
+unlock-failure = refuse
+unlock-discard = on
+unlock-latch = off
+dangerously-unlock-any-registers = on
 on-failure = power-off
 dangerously-panic-at = hand-over
 # the end";
@@ -69,6 +75,11 @@ fn the_smallest_configuration_has_safe_defaults() {
         measure: Measure::None,
         measure_pcr: 13,
         tpm_deadline: Duration::from_secs(5),
+        volumes: heapless::Vec::new(),
+        unlock_failure: UnlockFailure::Ignore,
+        unlock_discard: false,
+        unlock_latch: true,
+        dangerously_unlock_any_registers: false,
         on_failure: OnFailure::PowerOff,
         dangerously_panic_at: None,
     };
@@ -92,6 +103,18 @@ fn a_configuration_with_every_key() {
     assert_eq!(config.cmdline_other, CmdlineOther::Ignore);
     assert_eq!((config.measure, config.measure_pcr), (Measure::Require, 12));
     assert_eq!(config.tpm_deadline, Duration::from_secs(1));
+    let volumes: Vec<_> =
+        config.volumes.iter().map(|volume| (volume.name.as_str(), volume.partition.to_string())).collect();
+    assert_eq!(
+        volumes,
+        [
+            ("root", "0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e".to_owned()),
+            ("home.1", "5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27".to_owned())
+        ]
+    );
+    assert_eq!(config.unlock_failure, UnlockFailure::Refuse);
+    assert_eq!((config.unlock_discard, config.unlock_latch), (true, false));
+    assert!(config.dangerously_unlock_any_registers);
     assert_eq!(config.dangerously_panic_at, Some(Stage::HandOver));
 }
 
@@ -345,4 +368,28 @@ fn limits() {
     let error = parse(b"image-id = \xff").unwrap_err();
     assert_eq!(error, Error::Text { offset: 11 });
     assert_eq!(error.to_string(), "config: at byte 11: not UTF-8");
+}
+
+#[test]
+fn volumes_have_one_name_and_one_partition_each_and_need_a_measurement() {
+    const ONE: &str = "0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e";
+    const TWO: &str = "5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27";
+    let with = |lines: &str| result_of(&(REQUIRED.replace("= none", "= prefer") + lines));
+    assert_eq!(with(&format!("unlock = root {ONE}\nunlock = var {TWO}")), Ok(()));
+    let twice = Err("config: line 8: unlock names the same thing twice".to_owned());
+    assert_eq!(with(&format!("unlock = root {ONE}\nunlock = root {TWO}")), twice);
+    assert_eq!(with(&format!("unlock = root {ONE}\nunlock = var {ONE}")), twice);
+    let bad = "config: line 7: unlock: expected a name of at most 64 letters, digits, '.', '_', '-', and the GUID of a \
+               partition";
+    for value in ["root", ONE, &format!("ro/ot {ONE}"), &format!("root {ONE} x"), "root 0f1e2d3c"] {
+        assert_eq!(with(&format!("unlock = {value}")), Err(bad.to_owned()), "{value}");
+    }
+    let five: Vec<String> = (0..5).map(|number| format!("unlock = v{number} {number}{}", &ONE[1..])).collect();
+    assert_eq!(with(&five.join("\n")), Err("config: line 11: unlock: more than 4 values".to_owned()));
+    let without = REQUIRED.to_owned() + &format!("unlock = root {ONE}");
+    assert_eq!(result_of(&without), Err("config: unlock needs measure = prefer or require".to_owned()));
+}
+
+fn result_of(text: &str) -> Result<(), String> {
+    parse(text.as_bytes()).map(|_| ()).map_err(|error| error.to_string())
 }

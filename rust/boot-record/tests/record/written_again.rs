@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Properties of what is configured: facts, written in any of the ways that are allowed, come back as they were.
 
-use boot_record::config::{self, CmdlineOther, Config, EspFreeCount, Measure, OnFailure, SignaturePath, Source};
+use boot_formats::Guid;
+use boot_record::config::{
+    self, CmdlineOther, Config, EspFreeCount, Measure, OnFailure, SignaturePath, Source, UnlockFailure, Volume,
+};
 use boot_record::modules::{self, MAX_MODULES, ModuleName};
 use boot_record::stage::Stage;
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -44,9 +47,15 @@ fn configurations() -> impl Strategy<Value = Config> {
         prop::sample::select(&[Measure::None, Measure::Prefer, Measure::Require][..]),
         prop::sample::select(&config::MEASURE_PCRS[..]),
         100_u64..=60_000,
+        btree_map("[a-z0-9_-][a-z0-9._-]{0,63}", any::<[u8; 16]>(), 0..=config::MAX_VOLUMES),
+        any::<(bool, bool, bool, bool)>(),
     );
     (names, others, tpm).prop_map(|((image_id, devices, modules, certificates, init, allow), others, tpm)| {
-        let (measure, measure_pcr, tpm_deadline) = tpm;
+        let (measure, measure_pcr, tpm_deadline, volumes, (refuse, discard, latch, any_registers)) = tpm;
+        let volumes = volumes
+            .iter()
+            .map(|(name, guid)| Volume { name: name.as_str().try_into().unwrap(), partition: Guid::from_disk(*guid) });
+        let volumes = volumes.filter(|_| measure != Measure::None).collect();
         let (sources, deadline, watchdog, (overlay, ignore, user_space, trust), dangerously_panic_at) = others;
         Config {
             image_id: image_id.as_str().try_into().unwrap(),
@@ -65,10 +74,19 @@ fn configurations() -> impl Strategy<Value = Config> {
             measure,
             measure_pcr,
             tpm_deadline: Duration::from_millis(tpm_deadline),
+            volumes,
+            unlock_failure: if refuse { UnlockFailure::Refuse } else { UnlockFailure::Ignore },
+            unlock_discard: discard,
+            unlock_latch: latch,
+            dangerously_unlock_any_registers: any_registers,
             on_failure: OnFailure::PowerOff,
             dangerously_panic_at,
         }
     })
+}
+
+const fn switch(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 fn written(config: &Config) -> Vec<String> {
@@ -84,13 +102,18 @@ fn written(config: &Config) -> Vec<String> {
         lines("watchdog", config.watchdog.map(|time| format!("{}s", time.as_secs()))),
         lines("signature", [config.signature]),
         lines("certificate", &config.certificates),
-        lines("overlay", [if config.overlay { "on" } else { "off" }]),
+        lines("overlay", [switch(config.overlay)]),
         lines("init", [&config.init]),
         lines("cmdline-allow", &config.cmdline_allow),
         lines("cmdline-other", [other]),
         lines("measure", [config.measure]),
         lines("measure-pcr", [config.measure_pcr]),
         lines("tpm-deadline", [format!("{}ms", config.tpm_deadline.as_millis())]),
+        lines("unlock", config.volumes.iter().map(|volume| format!("{} {}", volume.name, volume.partition))),
+        lines("unlock-failure", [if config.unlock_failure == UnlockFailure::Refuse { "refuse" } else { "ignore" }]),
+        lines("unlock-discard", [switch(config.unlock_discard)]),
+        lines("unlock-latch", [switch(config.unlock_latch)]),
+        lines("dangerously-unlock-any-registers", [switch(config.dangerously_unlock_any_registers)]),
         lines("on-failure", ["power-off"]),
         lines("dangerously-panic-at", config.dangerously_panic_at),
     ]

@@ -48,6 +48,7 @@ fn a_good_boot_goes_through_every_stage_in_order() {
         Event::Signed,
         UNEXTENDED,
         Event::Mounted,
+        Event::Unlocked,
     ];
     assert_eq!(
         play(&events),
@@ -60,6 +61,7 @@ fn a_good_boot_goes_through_every_stage_in_order() {
             Action::Verify { index: 0 },
             Action::Measure,
             Action::Activate,
+            Action::Unlock,
             Action::HandOver,
         ]
     );
@@ -68,7 +70,8 @@ fn a_good_boot_goes_through_every_stage_in_order() {
 #[test]
 fn a_newest_that_is_refused_falls_back_to_the_older() {
     let refused = failed(Reason::SignatureRejected, "vda1:/initoverlayfs/x_2.raw");
-    let actions = play_configured(&[Event::DiskFound, TWO, refused, Event::Signed, UNEXTENDED, Event::Mounted]);
+    let actions =
+        play_configured(&[Event::DiskFound, TWO, refused, Event::Signed, UNEXTENDED, Event::Mounted, Event::Unlocked]);
     assert_eq!(
         actions,
         [
@@ -77,6 +80,7 @@ fn a_newest_that_is_refused_falls_back_to_the_older() {
             Action::Verify { index: 1 },
             Action::Measure,
             Action::Activate,
+            Action::Unlock,
             Action::HandOver,
         ]
     );
@@ -112,6 +116,7 @@ fn a_second_disk_boots_where_the_first_has_nothing() {
         Event::Signed,
         UNEXTENDED,
         Event::Mounted,
+        Event::Unlocked,
     ]);
     assert_eq!(actions.get(1), Some(&Action::AwaitDisk));
     assert_eq!(actions.last(), Some(&Action::HandOver));
@@ -165,7 +170,8 @@ fn a_module_that_is_refused_ends_the_boot_before_any_disk_is_touched() {
 
 #[test]
 fn a_failed_hand_over_tries_nothing_else() {
-    let events = [Event::DiskFound, TWO, Event::Signed, UNEXTENDED, Event::Mounted, failed(Reason::Io, "vda2")];
+    let events =
+        [Event::DiskFound, TWO, Event::Signed, UNEXTENDED, Event::Mounted, Event::Unlocked, failed(Reason::Io, "vda2")];
     assert_eq!(play_configured(&events).last(), Some(&Action::Stop(failure(Reason::Io, "vda2"))));
 }
 
@@ -186,7 +192,7 @@ fn failure_after_the_extend_is_recorded_and_resets_the_machine() {
 fn failed_hand_over_of_a_measured_candidate_is_recorded_too() {
     let refused = failed(Reason::SignatureRejected, "newest");
     let late = failed(Reason::InitMissing, "older");
-    let events = [Event::DiskFound, TWO, refused, Event::Signed, EXTENDED, Event::Mounted, late];
+    let events = [Event::DiskFound, TWO, refused, Event::Signed, EXTENDED, Event::Mounted, Event::Unlocked, late];
     let condemn = Action::Condemn { index: 1, failure: failure(Reason::InitMissing, "older") };
     assert_eq!(play_configured(&events).last(), Some(&condemn));
 }
@@ -210,9 +216,22 @@ fn waiting_that_fails_does_not_wait_for_ever() {
 #[test]
 fn an_event_out_of_turn_stops_the_boot_instead_of_skipping_a_check() {
     let verifying = [Event::DiskFound, ONE];
-    for wrong in [UNEXTENDED, Event::Mounted, Event::DiskFound, Event::Configured, Event::ModulesLoaded] {
+    for wrong in
+        [UNEXTENDED, Event::Mounted, Event::Unlocked, Event::DiskFound, Event::Configured, Event::ModulesLoaded]
+    {
         let actions = play_configured(&[verifying.as_slice(), std::slice::from_ref(&wrong)].concat());
         let Some(Action::Stop(failure)) = actions.last() else { panic!("{wrong:?}: {actions:?}") };
         assert_eq!(failure.reason, Reason::Internal, "{wrong:?}");
     }
+}
+
+#[test]
+fn volume_that_stays_shut_ends_the_boot_and_condemns_what_was_measured() {
+    let shut = failed(Reason::UnlockFailed, "root");
+    let boot = |measured: Event| {
+        play_configured(&[Event::DiskFound, TWO, Event::Signed, measured, Event::Mounted, shut.clone()]).pop()
+    };
+    assert_eq!(boot(UNEXTENDED), Some(Action::Stop(failure(Reason::UnlockFailed, "root"))));
+    let condemn = Action::Condemn { index: 0, failure: failure(Reason::UnlockFailed, "root") };
+    assert_eq!(boot(EXTENDED), Some(condemn));
 }

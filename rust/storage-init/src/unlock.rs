@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stage 9: the volumes that the TPM opens.
+//!
+//! Asked for as soon as the image is measured, so that the `tpm-unlock` process works while the image is mounted; waited for before
+//! init is executed. The key is never here: PID 1 names a partition, and learns whether there is a device.
+
+use std::os::fd::OwnedFd;
+
+use boot_record::boot_json::VolumeRecord;
+use boot_record::config::{Config, MAX_VOLUMES, UnlockFailure};
+use boot_record::reason::Reason;
+use kernel_edge::{Errno, file};
+use tpm_policy::signatures::MAX_FILE;
+use tpm_unlock::child::SIGNATURES;
+use tpm_unlock::messages::Request;
+
+use crate::config::read_all;
+use crate::failure::{DeviceLabel, Failure, text};
+use crate::journal::Journal;
+use crate::select::{Candidate, Origin};
+use crate::tpm::{Failed, Tpm};
+
+/// The partitions of the configured volumes, as far as they were seen on the disks that were searched.
+#[derive(Debug, Default)]
+pub struct Volumes {
+    nodes: [Option<DeviceLabel>; MAX_VOLUMES],
+    asked: [bool; MAX_VOLUMES],
+}
+
+/// What was opened.
+#[derive(Debug, Default)]
+pub struct Unlocked {
+    /// For the record.
+    pub volumes: heapless::Vec<VolumeRecord, MAX_VOLUMES>,
+    /// Whether the register was extended once more.
+    pub latched: bool,
+}
+
+impl Volumes {
+    /// The volume at `place` of the configuration lies on this partition. The first that is seen counts.
+    pub fn found(&mut self, place: usize, node: DeviceLabel) {
+        if let Some(known) = self.nodes.get_mut(place) {
+            known.get_or_insert(node);
+        }
+    }
+
+    /// Asks for every volume whose partition is known.
+    pub fn request(&mut self, config: &Config, tpm: &Tpm) {
+        for ((volume, node), asked) in config.volumes.iter().zip(&self.nodes).zip(&mut self.asked) {
+            // Not twice: where nothing could be measured, another candidate may come after the first.
+            let (Some(node), false) = (node, *asked) else { continue };
+            let request = Request::Unlock {
+                name: &volume.name,
+                node,
+                measured: config.measure_pcr,
+                discards: config.unlock_discard,
+                any_registers: config.dangerously_unlock_any_registers,
+            };
+            // What is not asked for is reported when it is waited for.
+            *asked = tpm.unlock(&request).is_ok();
+        }
+    }
+
+    /// Waits for all that was asked for, then latches the register if the configuration says so and nothing is left to open.
+    ///
+    /// # Errors
+    /// `unlock-failed` for the first volume that is not open, where the configuration does not go on without; also where the
+    /// register is not latched, of which nobody may be left in the dark.
+    pub fn wait(
+        &self,
+        config: &Config,
+        tpm: Option<&Result<Tpm, Failed>>,
+        journal: &mut Journal,
+    ) -> Result<Unlocked, Failure> {
+        let mut unlocked = Unlocked::default();
+        let mut first = None;
+        for ((volume, node), asked) in config.volumes.iter().zip(&self.nodes).zip(&self.asked) {
+            let opened = match (node, tpm) {
+                (None, _) => Err(shut(&volume.name, "no such partition on the disks that were searched")),
+                (Some(_), Some(Ok(tpm))) if *asked => {
+                    tpm.unlocked().map_err(|failed| shut(&volume.name, failed.detail))
+                }
+                (Some(_), Some(Err(failed))) => Err(shut(&volume.name, &failed.detail)),
+                (Some(_), _) => Err(shut(&volume.name, "nobody was asked to open it")),
+            };
+            match opened {
+                Ok(uuid) => {
+                    // There is room for each of the configuration.
+                    let _ = unlocked.volumes.push(VolumeRecord { name: volume.name.clone(), uuid });
+                }
+                Err(failure) => {
+                    journal.refused(&failure);
+                    first.get_or_insert(failure);
+                }
+            }
+        }
+        if let Some(failure) = first {
+            return match config.unlock_failure {
+                UnlockFailure::Refuse => Err(failure),
+                UnlockFailure::Ignore => Ok(unlocked),
+            };
+        }
+        if config.unlock_latch
+            && let Some(Ok(tpm)) = tpm
+        {
+            tpm.latch(config.measure_pcr).map_err(|failed| shut("latch", failed.detail))?;
+            unlocked.latched = true;
+        }
+        Ok(unlocked)
+    }
+}
+
+fn shut(name: &str, detail: impl core::fmt::Display) -> Failure {
+    Failure::new(Reason::UnlockFailed, name, detail)
+}
+
+/// Puts the signatures that lie beside an image where the `tpm-unlock` process and systemd look for them. They are not trusted, and
+/// where there are none or they cannot be had, the policies that want them say so.
+pub fn offer_signatures(candidate: &Candidate) {
+    let Origin::EspFile { esp, path, .. } = &candidate.origin else { return };
+    let name = signatures_name(path, candidate.tries.is_some());
+    if let Ok(fd) = esp.files().open(&name)
+        && let Ok(bytes) = read_all(fd, MAX_FILE)
+    {
+        let _ = write(&bytes);
+    }
+}
+
+/// `initoverlayfs/NAME_VERSION.pcrsig` beside `initoverlayfs/NAME_VERSION+LEFT-DONE.raw`.
+fn signatures_name(image: &str, has_counter: bool) -> DeviceLabel {
+    let stem = image.rsplit_once('.').map_or(image, |(stem, _)| stem);
+    let stem = if has_counter { stem.rsplit_once('+').map_or(stem, |(stem, _)| stem) } else { stem };
+    text(format_args!("{stem}.pcrsig"))
+}
+
+fn write(bytes: &[u8]) -> Result<(), Errno> {
+    let [path, _] = SIGNATURES;
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    std::fs::create_dir_all(folder).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    // Those of a candidate that was tried before are not this one's.
+    let _ = std::fs::remove_file(path);
+    let file: OwnedFd = file::create(path)?;
+    file::write_all(&file, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_lie_beside_the_image_whatever_its_counter_says() {
+        let name = |image, counter| signatures_name(image, counter);
+        assert_eq!(name("initoverlayfs/x_1.2.raw", false), "initoverlayfs/x_1.2.pcrsig");
+        assert_eq!(name("initoverlayfs/x_1.2+3.raw", true), "initoverlayfs/x_1.2.pcrsig");
+        assert_eq!(name("initoverlayfs/x_1.2+3-1.raw", true), "initoverlayfs/x_1.2.pcrsig");
+        assert_eq!(name("initoverlayfs/x_1+2+3-1.raw", true), "initoverlayfs/x_1+2.pcrsig");
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A volume, a TPM, and what comes of the two.
+
+use boot_formats::hex::Hex;
+use tpm_policy::event::DdiEvent;
+use tpm_policy::policy::PolicyDigest;
+use tpm_policy::{Bank, PcrMask, digests};
+use tpm_unlock::unlock::{Opened, Rules, UnlockError, unlock};
+use tpm_unlock::volume::passphrase;
+use tpm_unlock::{extend, latch};
+
+use crate::machine::{Machine, Wire, tpm};
+use crate::owner::{clear, left_over, literal_policy, make_ecc_srk, make_other_srk, remove_srk, seal};
+use crate::workshop::{MINIMAL, Volume};
+
+const SECRET: &[u8; 32] = b"the secret of thirty-two bytes..";
+const RULES: Rules = Rules { measured: 13, any_registers: false };
+
+/// A volume whose only keyslot is that of a token.
+fn enrolled(wire: &mut Wire, srk: &[u8], pcrs: &[u8]) -> Volume {
+    let volume = Volume::make(&passphrase(SECRET).unwrap(), &[&["--sector-size=4096"][..], &MINIMAL].concat());
+    volume.import_token(&token(wire, srk, pcrs, SECRET));
+    volume
+}
+
+fn token(wire: &mut Wire, srk: &[u8], pcrs: &[u8], secret: &[u8]) -> String {
+    let policy = match pcrs {
+        [] => PolicyDigest::new(),
+        _ => literal_policy(wire, PcrMask::of(pcrs).unwrap()),
+    };
+    let blob = seal(wire, secret, &policy);
+    format!(
+        r#"{{"type":"systemd-tpm2","keyslots":["0"],"tpm2-blob":"{}","tpm2-pcrs":{pcrs:?},"tpm2-pcr-bank":"sha256",
+        "tpm2-primary-alg":"ecc","tpm2-policy-hash":"{}","tpm2_srk":"{}"}}"#,
+        base64(&blob),
+        Hex(policy.as_bytes()),
+        base64(srk),
+    )
+}
+
+fn base64(bytes: &[u8]) -> String {
+    <base64ct::Base64 as base64ct::Encoding>::encode_string(bytes)
+}
+
+fn open(wire: &mut Wire, volume: &Volume, rules: Rules) -> Result<Opened, UnlockError> {
+    let opened = unlock(&mut tpm(wire), volume, rules, None);
+    assert_eq!(left_over(wire), []);
+    opened
+}
+
+fn words(wire: &mut Wire, volume: &Volume) -> String {
+    open(wire, volume, RULES).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn volume_opens_to_the_key_that_cryptsetup_finds() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let volume = enrolled(&mut wire, &srk, &[11, 13]);
+    wire.forget();
+    let opened = unlock(&mut tpm(&mut wire), &volume, RULES, None).map_err(|error| error.to_string()).unwrap();
+    assert_eq!(wire.sent.len(), 5, "{:x?}", wire.codes());
+    assert_eq!(opened.key.as_bytes(), volume.key(&passphrase(SECRET).unwrap()));
+    assert_eq!((opened.digest, opened.segment.sector_size, opened.segment.range.offset), (0, 4096, 1 << 20));
+    assert_eq!(opened.uuid.len(), 36);
+    let text = passphrase(SECRET).unwrap();
+    for secret in [SECRET.as_slice(), &text, opened.key.as_bytes()] {
+        assert!(!wire.has_seen(&secret[..8]), "a part of a secret went over the wire in the clear");
+    }
+}
+
+#[test]
+fn another_image_and_the_latch_keep_it_shut() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let volume = enrolled(&mut wire, &srk, &[11, 13]);
+    assert!(open(&mut wire, &volume, RULES).is_ok());
+    latch(&mut tpm(&mut wire), 13, &[Bank::Sha256]).unwrap();
+    let shut = "token 0: the registers are not as the policy wants them";
+    assert_eq!(words(&mut wire, &volume), shut);
+
+    let event = DdiEvent { root_hash: [1; 32], signer: [2; 32] }.data();
+    let volume = enrolled(&mut wire, &srk, &[11, 13]);
+    extend(&mut tpm(&mut wire), 13, &digests(&[Bank::Sha256], event.as_bytes())).unwrap();
+    assert_eq!(words(&mut wire, &volume), shut);
+}
+
+#[test]
+fn policy_that_holds_nobody_off_is_refused_unless_that_is_asked_for() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    for (pcrs, expected) in [
+        (&[13][..], "token 0: policy over register 13 alone, which any kernel can extend"),
+        (&[11, 13, 16], "token 0: policy over register 16, which a running system can reset"),
+        (&[11, 23], "token 0: policy over register 23, which a running system can reset"),
+    ] {
+        let volume = enrolled(&mut wire, &srk, pcrs);
+        wire.forget();
+        assert_eq!(unlock(&mut tpm(&mut wire), &volume, RULES, None).map(|_| ()).unwrap_err().to_string(), expected);
+        assert_eq!(wire.sent.len(), 0, "the TPM was asked for a secret");
+        assert!(open(&mut wire, &volume, Rules { any_registers: true, ..RULES }).is_ok());
+    }
+}
+
+#[test]
+fn storage_root_key_that_is_missing_or_another_is_named() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let volume = enrolled(&mut wire, &srk, &[11]);
+    remove_srk(&mut wire);
+    assert_eq!(words(&mut wire, &volume), "token 0: no storage root key at 0x81000001");
+    make_other_srk(&mut wire);
+    assert_eq!(words(&mut wire, &volume), "token 0: sealed under another storage root key than that at 0x81000001");
+    clear(&mut wire);
+    assert_eq!(words(&mut wire, &volume), "token 0: no storage root key at 0x81000001");
+}
+
+#[test]
+fn second_token_opens_where_the_first_is_not_ours() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let volume = Volume::make(&passphrase(SECRET).unwrap(), &MINIMAL);
+    assert_eq!(words(&mut wire, &volume), "no token of type systemd-tpm2");
+    volume.import_token(r#"{"type":"of somebody else","keyslots":["0"]}"#);
+    assert_eq!(words(&mut wire, &volume), "no token of type systemd-tpm2");
+    let pin = token(&mut wire, &srk, &[11], SECRET).replacen("{", r#"{"tpm2-pin":true,"#, 1);
+    volume.import_token(&pin);
+    assert_eq!(words(&mut wire, &volume), "token 1: wants a PIN");
+    let good = token(&mut wire, &srk, &[11], SECRET);
+    volume.import_token(&good);
+    assert!(open(&mut wire, &volume, RULES).is_ok());
+}
+
+#[test]
+fn secret_of_another_keyslot_does_not_open_the_volume() {
+    let mut machine = Machine::start();
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let volume = Volume::make(b"somebody else's", &MINIMAL);
+    let wrong = token(&mut wire, &srk, &[11], SECRET);
+    volume.import_token(&wrong);
+    assert_eq!(words(&mut wire, &volume), "token 0: the keyslot does not open by this secret");
+}
