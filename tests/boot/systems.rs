@@ -13,7 +13,7 @@ use xtask::qemu::bench::Bench;
 use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::storage::Storage;
 use xtask::qemu::system::{self, System};
-use xtask::qemu::{Answer, Outcome};
+use xtask::qemu::{Answer, Meter, Outcome};
 use xtask::userspace::Release;
 
 use crate::support::{assert_boot_chain, console, test, timeline};
@@ -55,7 +55,7 @@ const ROUNDING: u64 = 4;
 
 fn boot(bench: &Bench, folder: &Path, system: System) -> Result<Outcome> {
     let prepared = system.prepare(bench.cache(), bench.parts(), folder)?;
-    let outcome = system::boot(bench.parts(), &prepared, folder, Answer::PowerOff, &|_| {})?;
+    let outcome = system::boot(bench.parts(), &prepared, folder, None, Answer::PowerOff, Meter::Off, &|_| {})?;
     let booted = assert_boot_chain(&outcome, &prepared.expected)?;
     let failed = text(&outcome, "failed-units")?;
     ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", console(&outcome));

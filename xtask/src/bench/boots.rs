@@ -12,10 +12,12 @@ mod latency;
 mod machine;
 pub mod mark;
 mod page;
+mod signature;
 mod stages;
+mod target;
 mod trials;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use boot_record::config::Source;
@@ -26,6 +28,7 @@ use crate::progress::Step;
 use crate::qemu::Parts;
 use machine::{Trial, measure};
 use stages::{Initcall, Stage};
+use target::Reached;
 use trials::{CLUSTER, Init, Way, Workshop};
 
 pub use budget::check;
@@ -57,8 +60,12 @@ pub struct Results {
     pub storage_init_bytes: u64,
     /// Each way to boot.
     pub trials: Vec<Measured>,
+    /// Virtual milliseconds of the kernel's check of the signature.
+    pub signature_ms: f64,
     /// The stages of storage-init, in the trial that the budget is for.
     pub stages: Vec<Stage>,
+    /// Reads up to multi-user.target.
+    pub reached: Vec<Reached>,
     /// The kernel's ten slowest initcalls.
     pub initcalls: Vec<Initcall>,
 }
@@ -95,8 +102,12 @@ pub fn run(cache: &Cache, options: &Options) -> Result<()> {
     ] {
         run(workshop.ours(name, &image, Way { source, overlay, cluster, init: Init::Mark })?)?;
     }
-    run(workshop.initrd(&tree, &image, &["zstd", "-19", "-T0", "--quiet"])?)?;
-    run(workshop.initrd(&tree, &image, &["lz4", "-9", "-l", "-q"])?)?;
+    let mut initrds = Vec::new();
+    for compressor in [["zstd", "-19", "-T0", "--quiet"], ["lz4", "-9", "-l", "-q"]] {
+        let trial = workshop.initrd(&tree, &image, &compressor)?;
+        initrds.extend(trial.initramfs.clone().map(|path| (trial.name.clone(), path)));
+        run(trial)?;
+    }
     for size in PADDED {
         let padded = workshop.image(&workshop.padded_tree(size)?, "padded")?;
         for (source, cluster) in
@@ -112,11 +123,14 @@ pub fn run(cache: &Cache, options: &Options) -> Result<()> {
     }
     let probe = workshop.image(&workshop.probe_tree()?, "probe")?;
     let way = Way { source: Source::EspFile, overlay: true, cluster: CLUSTER, init: Init::Own };
+    let initrds: Vec<(&str, &Path)> = initrds.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
     let results = Results {
         kernel: parts.kernel.release.clone(),
         storage_init_bytes: parts.storage_init.metadata().context("cannot find storage-init")?.len(),
         trials: results,
+        signature_ms: signature::cost(&parts, folder.path(), &workshop)?,
         stages: stages::stages(&parts, folder.path(), &workshop.ours("stages", &probe, way)?)?,
+        reached: target::reached(cache, &parts, folder.path(), &initrds)?,
         initcalls: stages::initcalls(&parts, folder.path(), &workshop.empty(&image)?)?,
     };
     let page = page::markdown(&results);

@@ -13,7 +13,7 @@ use super::kernel_choice::KernelChoice;
 use super::parts::Parts;
 use super::storage::Storage;
 use super::system::{self, DISK, System};
-use super::{Answer, Outcome};
+use super::{Answer, KeptMemory, Meter, Outcome};
 use crate::boot_report::{self, CONSOLE_PREFIX, Expected};
 use crate::cache::Cache;
 use crate::log_strings;
@@ -88,26 +88,33 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
     step.done();
 
     let answer = if options.keep { Answer::Stay } else { Answer::PowerOff };
-    let outcome = system::boot(&parts, &prepared, &folder, answer, &|line| {
+    // A boot that is refused leaves its log to the next, in memory that outlives a reset. It takes up to a gigabyte of disk here.
+    let memory = options.tamper.map(|_| KeptMemory::make(&parts.tools, &folder)).transpose()?;
+    let outcome = system::boot(&parts, &prepared, &folder, memory.as_ref(), answer, Meter::Off, &|line| {
         if line.contains(CONSOLE_PREFIX) {
             println!("{line}");
         }
     })?;
     println!();
-    let picture = show_log(cache, &outcome, &folder)?;
+    let log = match (&outcome.report, &memory) {
+        (Some(report), _) => Some(report.bytes("boot.defmt")?.to_vec()),
+        (None, Some(memory)) => memory.log()?,
+        (None, None) => None,
+    };
+    let picture = log.map(|log| show_log(cache, &log, &folder)).transpose()?;
+    memory.map(KeptMemory::forget).transpose()?;
     Ok(conclude(&outcome, &prepared.expected, &folder.join(DISK), picture.as_deref()))
 }
 
-/// Prints where the boot's time went, and draws it. A boot that was refused left no log here: its memory is gone.
-fn show_log(cache: &Cache, outcome: &Outcome, folder: &Path) -> Result<Option<PathBuf>> {
-    let Some(report) = &outcome.report else { return Ok(None) };
-    let decoded = log_strings::decode(cache, report.bytes("boot.defmt")?)?;
+/// Prints where the boot's time went, and draws it.
+fn show_log(cache: &Cache, log: &[u8], folder: &Path) -> Result<PathBuf> {
+    let decoded = log_strings::decode(cache, log)?;
     let timeline = Timeline::of(decoded.events())?;
     println!("{}", bootlog::report::Report { timeline: &timeline, decoded: &decoded });
     let picture = folder.join("boot.svg");
     std::fs::write(&picture, drawing::draw(&timeline, &decoded))
         .with_context(|| format!("cannot write {}", picture.display()))?;
-    Ok(Some(picture))
+    Ok(picture)
 }
 
 fn conclude(outcome: &Outcome, expected: &Expected, disk: &Path, picture: Option<&Path>) -> ExitCode {

@@ -40,12 +40,15 @@ impl Answer {
 pub struct Report(BTreeMap<String, Vec<u8>>);
 
 impl Report {
-    /// Takes a report out of the stream, does what has to be done before the guest goes on, and answers; `None` if the
+    /// Takes a report out of the stream, having done what has to be done when it begins, and answers; `None` if the
     /// guest ends before the report is complete.
-    pub fn receive(stream: UnixStream, answer: Answer, before_the_answer: impl FnOnce()) -> Option<Self> {
+    pub fn receive(stream: UnixStream, answer: Answer, at_its_beginning: impl FnOnce()) -> Option<Self> {
         let mut answers = stream.try_clone().ok()?;
-        let report = Self::read(BufReader::new(stream)).ok()?;
-        before_the_answer();
+        let mut stream = BufReader::new(stream);
+        if !stream.fill_buf().ok()?.is_empty() {
+            at_its_beginning();
+        }
+        let report = Self::read(stream).ok()?;
         writeln!(answers, "{}", answer.word()).ok()?;
         Some(report)
     }

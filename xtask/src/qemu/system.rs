@@ -10,7 +10,7 @@ use boot_record::config::Source;
 use super::kernel_choice::KernelChoice;
 use super::parts::{Config, IMAGE_ID, Parts};
 use super::storage::Storage;
-use super::{Answer, Boot, Meter, Outcome, SERIAL, Start};
+use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start};
 use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
 use crate::disk::{Candidate, Ddi, Disk, write_root};
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(180);
 /// The disk, in a boot's folder.
 pub const DISK: &str = "disk.img";
 /// The mini-initramfs, in a boot's folder.
-const INITRAMFS: &str = "initramfs.cpio";
+pub const INITRAMFS: &str = "initramfs.cpio";
 
 /// A system to be booted.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,9 @@ pub fn boot(
     parts: &Parts,
     prepared: &Prepared,
     folder: &Path,
+    memory: Option<&KeptMemory>,
     answer: Answer,
+    meter: Meter,
     on_line: &(dyn Fn(&str) + Sync),
 ) -> Result<Outcome> {
     let disk = folder.join(DISK);
@@ -141,9 +143,9 @@ pub fn boot(
         storage: prepared.storage,
         disks: &[&disk],
         late_disk: None,
-        memory: None,
+        memory,
         answer,
-        meter: Meter::Off,
+        meter,
         deadline: DEADLINE,
         until: None,
         on_line,

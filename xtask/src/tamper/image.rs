@@ -12,7 +12,7 @@ use boot_formats::ddi::{self, Layout};
 use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Geometry, Which};
 use boot_formats::range::ByteRange;
-use boot_formats::verity;
+use boot_formats::{signature_json, verity};
 use sha2::{Digest, Sha256};
 
 use crate::disk::feed;
@@ -163,6 +163,12 @@ pub fn spread(tools: &Tools, path: &Path, copy: &Path, root: u64) -> Result<()> 
         target.write_all_at(&read(&file, range)?, start)?;
     }
     Ok(())
+}
+
+/// The signature of an image, PKCS#7 in DER.
+pub fn signature(path: &Path) -> Result<Vec<u8>> {
+    let file = open(path)?;
+    Ok(signature_json::parse(&read(&file, layout(&file)?.signature)?)?.pkcs7.to_vec())
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -15,9 +15,10 @@
 //! * `run PROGRAM ARGUMENT...`: its standard output and error, then `exit status NUMBER`; or `error: ERRNO`.
 //! * `drop-caches`: writes everything out, so that later reads go to the disk again.
 //! * `judge-signatures DEVICE ROOT-HASH`: what the kernel says of each file in `/probe/signatures`, see [`signatures`].
+//! * `time-signature DEVICE ROOT-HASH`: how long the kernel takes to check `/probe/own-signature`, see [`signatures::time`].
 //! * `hang`: sleeps for ever, in the middle of the report.
 //!
-//! All but `read`, `run` and `judge-signatures` are answered `ok`, and all with `error: ERRNO` (a number, as the kernel said it)
+//! All but `read`, `run`, `judge-signatures` and `time-signature` are answered `ok`, and all with `error: ERRNO` (a number, as the kernel said it)
 //! where they fail.
 //! A line that is none of these is answered `unknown action`.
 
@@ -53,6 +54,7 @@ pub fn carry_out(line: &str) -> Vec<u8> {
         ["mount", kind, directory] => mount(kind, directory).map(ok),
         ["run", program, arguments @ ..] => run(program, arguments),
         ["judge-signatures", device, root_hash] => signatures::judge(device, root_hash),
+        ["time-signature", device, root_hash] => signatures::time(device, root_hash),
         ["hang"] => loop {
             std::thread::park();
         },

@@ -3,16 +3,19 @@
 //!
 //! * `/probe/signatures/NAME` is a PKCS#7. The answer is a line `NAME: accepted`, or `NAME: ` and what the kernel says, in
 //!   the C library's words for the errno.
+//! * `/probe/own-signature` is one that the kernel accepts, for [`time`].
 //! * A table that loads is taken away again; nothing is read through it.
 //! * storage-init's own way to the kernel (kernel-edge) has no part in this.
 
 use std::fs;
 use std::io;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 
 const SIGNATURES: &str = "/probe/signatures";
+const OWN_SIGNATURE: &str = "/probe/own-signature";
 /// Name of the key, and of the device.
 const NAME: &str = "judged";
 
@@ -31,10 +34,32 @@ pub fn judge(device: &str, root_hash: &str) -> io::Result<Vec<u8>> {
     Ok(lines.into_bytes())
 }
 
+/// What the check of a signature takes the kernel: `WITH WITHOUT`, nanoseconds of making a mapped device with it and without.
+pub fn time(device: &str, root_hash: &str) -> io::Result<Vec<u8>> {
+    let keyring = KeyRing::from_special_id(KeyRingIdentifier::UserSession, true).map_err(key_error)?;
+    keyring.add_key(NAME, &fs::read(OWN_SIGNATURE)?).map_err(key_error)?;
+    let mut fastest = [Duration::MAX; 2];
+    // The first time dmsetup is read from the disk.
+    for _ in 0..3 {
+        for (signature, fastest) in [true, false].into_iter().zip(&mut fastest) {
+            let table = table(device, root_hash, signature);
+            let started = Instant::now();
+            let made = dmsetup(&["create", NAME, "--readonly", "--table", &table])?;
+            *fastest = started.elapsed().min(*fastest);
+            made.and(dmsetup(&["remove", NAME])?).map_err(io::Error::other)?;
+        }
+    }
+    Ok(fastest.map(|time| time.as_nanos().to_string()).join(" ").into_bytes())
+}
+
 /// One data block and no tree: the kernel checks the signature before it would look at either.
+fn table(device: &str, root_hash: &str, signature: bool) -> String {
+    let options = if signature { format!(" 2 root_hash_sig_key_desc {NAME}") } else { String::new() };
+    format!("0 8 verity 1 {device} {device} 4096 4096 1 1 sha256 {root_hash} -{options}")
+}
+
 fn load(device: &str, root_hash: &str) -> io::Result<String> {
-    let table =
-        format!("0 8 verity 1 {device} {device} 4096 4096 1 1 sha256 {root_hash} - 2 root_hash_sig_key_desc {NAME}");
+    let table = table(device, root_hash, true);
     if let Err(said) = dmsetup(&["create", NAME, "--readonly", "--table", &table])? {
         // "device-mapper: reload ioctl on judged (252:2) failed: Required key not available", and further lines.
         let reload = said.lines().find(|line| line.contains("reload ioctl"));

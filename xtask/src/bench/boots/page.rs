@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::latency::MODELS;
-use super::{Measured, PEER, Results};
+use super::{Measured, OURS, PEER, Reached, Results};
 
 const KIB: f64 = 1024.0;
 const MIB: f64 = KIB * KIB;
@@ -41,9 +41,29 @@ fn write(page: &mut String, results: &Results) -> std::fmt::Result {
         writeln!(page, " {:.1} |", trial.free_bytes as f64 / MIB)?;
     }
     writeln!(page, "\nLinux {}, storage-init {} bytes.\n", results.kernel, results.storage_init_bytes)?;
+    let ours = results.trials.iter().find(|trial| trial.name == OURS).map(|trial| trial.virtual_ms);
+    if let Some((ours, peer)) = ours.zip(peer) {
+        let signature = results.signature_ms;
+        writeln!(page, "| {OURS} | virtual ms |\n|---|---:|")?;
+        writeln!(page, "| {PEER} | {peer:.2} |\n| the kernel's check of the signature | {signature:.2} |")?;
+        writeln!(page, "| left | {:.2} |\n", ours - peer - signature)?;
+    }
     writeln!(page, "| stage | virtual ms |\n|---|---:|")?;
     for stage in &results.stages {
         writeln!(page, "| {} | {:.3} |", stage.name, stage.ms)?;
+    }
+    write!(page, "\n| until multi-user.target | initramfs KiB | requests | KiB read |")?;
+    for model in MODELS {
+        write!(page, " storage, {} ms |", model.name)?;
+    }
+    writeln!(page, "\n|---|{}", "---:|".repeat(3 + MODELS.len()))?;
+    for Reached { name, initramfs_bytes, reads, storage_ms } in &results.reached {
+        let kib = |bytes: u64| bytes as f64 / KIB;
+        write!(page, "| {name} | {:.1} | {} | {:.1} |", kib(*initramfs_bytes), reads.requests, kib(reads.bytes))?;
+        for ms in storage_ms {
+            write!(page, " {ms:.0} |")?;
+        }
+        writeln!(page)?;
     }
     writeln!(page, "\n| initcall | virtual ms |\n|---|---:|")?;
     for initcall in &results.initcalls {
