@@ -38,8 +38,12 @@ const NO_UNWINDER: [&str; 4] = [
     "-Clink-arg=-Wl,--defsym=_Unwind_GetCFA=abort",
     "-Clink-arg=-Wl,--defsym=_Unwind_FindEnclosingFunction=abort",
 ];
-/// A static program at a fixed address, linked by our wrapper (tools.rs), with musl's files from Debian.
-const RUSTFLAGS: [&str; 5] = [
+/// A static program at a fixed address, linked by our wrapper (tools.rs), with musl's files from Debian. Nothing unwinds: a panic
+/// aborts. Nothing would make a RELRO segment read-only: musl does that for what it loads, not for itself; and it costs up to a page
+/// of 64 KB in the file.
+const RUSTFLAGS: [&str; 7] = [
+    "-Cforce-unwind-tables=no",
+    "-Crelro-level=off",
     "-Clink-self-contained=no",
     "-Clinker-flavor=gcc",
     "-Crelocation-model=static",

@@ -18,7 +18,7 @@ const RATIO: f64 = 1.18;
 /// How much longer, or shorter, a boot from a partition may take with the largest padded image than with the smallest.
 const FLAT: f64 = 0.01;
 /// Most bytes of the boot binary.
-const BINARY: u64 = 400 * 1024;
+const BINARY: u64 = 480 * 1024;
 /// Most bytes of the mini-initramfs beyond the binary: configuration, certificate, headers.
 const BESIDE_BINARY: u64 = 8 * 1024;
 /// Milliseconds from which on an initcall is slow.
