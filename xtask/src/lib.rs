@@ -32,3 +32,4 @@ pub mod target;
 pub mod tools;
 pub mod userspace;
 pub mod variables;
+pub mod yocto;

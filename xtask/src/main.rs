@@ -13,7 +13,7 @@ use xtask::plan::{self, Cost};
 use xtask::tools::Tools;
 use xtask::{
     bench, crates_inc, debian_kernel, fuzz, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace,
-    variables,
+    variables, yocto,
 };
 
 /// Exit status where no verdict was reached: something is missing or cannot be built. A bad verdict is 1.
@@ -50,6 +50,8 @@ enum Command {
     BenchImages,
     /// Runs the fuzz targets under the address sanitizer; exit status 1 if there is a finding.
     Fuzz(fuzz::Options),
+    /// Runs the layer under BitBake and openembedded-core, out of clones that YOCTO_WRYNOSE and YOCTO_BLACKSAIL name.
+    Yocto(yocto::Options),
     /// Removes the cache: everything outside the checkout that these commands wrote.
     Uninstall,
     /// Makes the tools, development key, kernel and boot binary, and says where they are.
@@ -108,6 +110,7 @@ fn run(command: Command) -> Result<ExitCode> {
             let clean = fuzz::run(&cache, &Tools::ensure(&cache)?, &options)?;
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Yocto(options) => yocto::run(&options),
         Command::Uninstall => {
             println!("removed {}", Cache::uninstall()?.display());
             Ok(ExitCode::SUCCESS)

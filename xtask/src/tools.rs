@@ -130,7 +130,14 @@ impl Tools {
     /// # Errors
     /// The host is no amd64 Debian, packages cannot be had, or the host allows no way to run programs of the root.
     pub fn ensure(cache: &Cache) -> Result<Self> {
-        let root = cache.entry(KIND, &key(), |root| build(cache, root))?;
+        Self::in_root(cache, cache.entry(KIND, &key(), |root| build(cache, root))?)
+    }
+
+    /// Another root of the cache, made by [`unpack`].
+    ///
+    /// # Errors
+    /// The host allows no way to run programs of it.
+    pub(crate) fn in_root(cache: &Cache, root: PathBuf) -> Result<Self> {
         let sandbox = Sandbox::open(root.clone(), cache.root().to_owned())?;
         Ok(Self { root, sandbox })
     }
@@ -195,6 +202,15 @@ fn key() -> Key {
 }
 
 fn build(cache: &Cache, root: &Path) -> Result<()> {
+    unpack(cache, KIND, PACKAGES, root)?;
+    finish(root).with_context(|| format!("cannot finish {}", root.display()))
+}
+
+/// Fills the empty folder `root` with packages, so that programs of them run in it.
+///
+/// # Errors
+/// The host is no amd64 Debian, or packages cannot be had.
+pub(crate) fn unpack(cache: &Cache, kind: &str, packages: &[&str], root: &Path) -> Result<()> {
     let architecture = Command::new("dpkg").arg("--print-architecture").output().context("cannot run dpkg")?;
     if architecture.stdout.trim_ascii() != b"amd64" {
         bail!(
@@ -202,22 +218,21 @@ fn build(cache: &Cache, root: &Path) -> Result<()> {
             String::from_utf8_lossy(&architecture.stdout).trim()
         );
     }
-    let log = cache.log(KIND)?;
+    let log = cache.log(kind)?;
     fs::write(&log, "")?;
-    Mirror::of_host()?.unpack("tools: Debian packages", &["amd64", "arm64"], PACKAGES, root, &log)?;
-    finish(root).with_context(|| format!("cannot finish {}", root.display()))
+    Mirror::of_host()?.unpack(&format!("{kind}: Debian packages"), &["amd64", "arm64"], packages, root, &log)?;
+    link_and_mount_points(root).with_context(|| format!("cannot finish {}", root.display()))
 }
 
-/// What the packages' own scripts would have done, and our few additions.
-fn finish(root: &Path) -> Result<()> {
+/// What the packages' own scripts would have done, and places for what the sandbox binds.
+fn link_and_mount_points(root: &Path) -> Result<()> {
     for (link, target) in ALTERNATIVES {
-        symlink(target, root.join("usr/bin").join(link))?;
+        let link = root.join("usr/bin").join(link);
+        if !link.exists() {
+            symlink(target, link)?;
+        }
     }
     fs::create_dir_all(root.join("usr/local/bin"))?;
-    let linker = root.join("usr/local/bin/aarch64-linux-musl-gcc");
-    fs::write(&linker, MUSL_LINKER)?;
-    fs::set_permissions(&linker, fs::Permissions::from_mode(0o755))?;
-    fs::write(root.join("usr/lib/aarch64-linux-musl/libunwind.a"), EMPTY_ARCHIVE)?;
     // Files of the host are bound over these: they have to exist.
     for path in NETWORK_FILES {
         let path = root.join(path.trim_start_matches('/'));
@@ -232,6 +247,15 @@ fn finish(root: &Path) -> Result<()> {
             fs::create_dir_all(&path)?;
         }
     }
+    Ok(())
+}
+
+/// Our few additions: the linker for musl, and the hash of the kernel's source.
+fn finish(root: &Path) -> Result<()> {
+    let linker = root.join("usr/local/bin/aarch64-linux-musl-gcc");
+    fs::write(&linker, MUSL_LINKER)?;
+    fs::set_permissions(&linker, fs::Permissions::from_mode(0o755))?;
+    fs::write(root.join("usr/lib/aarch64-linux-musl/libunwind.a"), EMPTY_ARCHIVE)?;
     let source = fs::read(root.join(KERNEL_SOURCE.trim_start_matches('/')))?;
     let hash = Sha256::digest(&source).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     fs::write(root.join(KERNEL_SOURCE_HASH.trim_start_matches('/')), hash)?;

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What BitBake built is booted in QEMU: from the ESP, to the DDI's systemd and on to the real root.
+//!
+//! Once with Debian's kernel, whose modules are in the mini-initramfs and whose signatures user space checks; once with the
+//! kernel of `make qemu`, which has the layer's fragments and the certificate, and checks signatures itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use boot_record::config::{SignaturePath, Source};
+use serde_json::Value;
+
+use super::clones::Clones;
+use super::standin::{FIRST, Images, Standin, VERSION};
+use super::{Bench, outcome};
+use crate::boot_report::{self, Expected, Target};
+use crate::disk::{Candidate, DdiProgram, Disk, write_root};
+use crate::kernel;
+use crate::qemu::storage::Storage;
+use crate::qemu::{Answer, Boot, IMAGE_ID, Meter, SERIAL, Start};
+use crate::suite::Tally;
+use crate::userspace::{self, Release};
+
+/// A boot to multi-user.target takes 10 s on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(180);
+/// Size of the real root.
+const ROOT_SIZE: u64 = 256 << 20;
+/// The build folder for the kernel that checks signatures.
+const KERNEL_CHECK: &str = "standin-kernel-check";
+
+/// Boots both.
+///
+/// # Errors
+/// A build fails: what does not boot is a failed test.
+pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
+    let result = (|| {
+        let images = Standin::open(bench, clones, FIRST)?.images()?;
+        boot(bench, &images, SignaturePath::UserSpace, "yocto-user-space")
+    })();
+    let mut tally = outcome("boot by modules, signature checked in user space", &result);
+    let result = (|| {
+        let images = with_kernel_check(bench, clones)?;
+        boot(bench, &images, SignaturePath::Kernel, "yocto-kernel")
+    })();
+    tally.add(outcome("boot by the layer's kernel fragments, signature checked by the kernel", &result));
+    Ok(tally)
+}
+
+/// A build whose kernel has everything built in: no modules, so a configuration of our own.
+fn with_kernel_check(bench: &Bench, clones: &Clones) -> Result<Images> {
+    let kernel = kernel::ensure(&bench.cache, &bench.tools, &bench.keys.certificate_pem)?;
+    let root = bench.work.join("kernel");
+    let modules = root.join("usr/lib/modules").join(&kernel.release);
+    fs::create_dir_all(&modules).with_context(|| format!("cannot make {}", modules.display()))?;
+    fs::create_dir_all(root.join("boot"))?;
+    fs::copy(&kernel.image, root.join("boot").join(format!("vmlinuz-{}", kernel.release)))?;
+    for name in ["modules.order", "modules.dep", "modules.builtin", "modules.builtin.modinfo"] {
+        fs::write(modules.join(name), "")?;
+    }
+    let config = root.join("initoverlayfs.conf");
+    fs::write(&config, configuration())?;
+    // What does not depend on the kernel is not built twice.
+    let shared = bench.work.join(FIRST).join("sstate-cache");
+    fs::create_dir_all(&shared).with_context(|| format!("cannot make {}", shared.display()))?;
+    let settings = format!("INITOVERLAYFS_CONFIG = \"{}\"\nSSTATE_DIR = \"{}\"\n", config.display(), shared.display());
+    let mut standin = Standin::with_kernel(bench, clones, KERNEL_CHECK, &root, &kernel.release, &settings)?;
+    standin.build.paths.push(shared);
+    standin.images()
+}
+
+fn configuration() -> String {
+    format!(
+        "image-id = {IMAGE_ID}\nsources = esp-file\ndevice = {}\ndevice-deadline = 2s\nsignature = kernel\n\
+         certificate = certificate-0.der\ncmdline-allow = console panic\nmeasure = none\n",
+        Storage::Virtio.pattern()
+    )
+}
+
+/// Puts the DDI on an ESP beside a real root, and boots it.
+fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) -> Result<()> {
+    let folder = bench.cache.run_dir(name)?;
+    let root = folder.path().join("root.ext4");
+    write_root(&bench.tools, &userspace::root(&bench.cache, Release::Stable)?, &root, ROOT_SIZE)?;
+    let candidate = Candidate { name: format!("{IMAGE_ID}_{VERSION}"), image: images.ddi.clone() };
+    let disk = Disk { esp: Some(vec![candidate]), root: Some(root), ..Disk::default() };
+    let storage = Storage::Virtio;
+    let image = folder.path().join("disk.img");
+    disk.write(&bench.tools, &image, storage.medium())?;
+    let expected = Expected {
+        root_hash: root_hash(bench, &images.ddi)?,
+        version: VERSION.to_owned(),
+        source: Source::EspFile,
+        signature,
+        overlay: false,
+        target: Target::RealRoot { device: format!("/dev/{}", storage.partition(disk.root_number())) },
+    };
+    let boot = Boot {
+        start: Start::Kernel {
+            image: &images.kernel,
+            initramfs: Some(&images.initramfs),
+            console: SERIAL,
+            command_line: "",
+        },
+        tpm: None,
+        devices: &[],
+        storage,
+        disks: &[&image],
+        late_disk: None,
+        memory: None,
+        answer: Answer::PowerOff,
+        meter: Meter::Off,
+        deadline: DEADLINE,
+        until: None,
+        on_line: &|_| {},
+    };
+    let outcome = boot.run(&bench.tools, folder.path())?;
+    match boot_report::check(&outcome, &expected) {
+        Ok(booted) => {
+            println!("  {booted}");
+            Ok(())
+        }
+        Err(failure) => bail!("{failure}\n{}", outcome.console.join("\n")),
+    }
+}
+
+/// What `ddi inspect` of this checkout reads in the image.
+fn root_hash(bench: &Bench, image: &Path) -> Result<String> {
+    let program: PathBuf = DdiProgram::build()?.path().to_owned();
+    let name = program.to_str().context("the program's path is not UTF-8")?;
+    let mut inspect = bench.tools.command(name, &[&program, image])?;
+    let output = inspect.args(["inspect", "--json"]).arg(image).output().context("cannot run ddi inspect")?;
+    if !output.status.success() {
+        bail!("ddi inspect: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let facts: Value = serde_json::from_slice(&output.stdout).context("ddi inspect --json printed no JSON")?;
+    let hash = facts.get("root_hash").and_then(Value::as_str).context("ddi inspect --json named no root_hash")?;
+    Ok(hash.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_one_that_storage_init_takes() {
+        let parsed = boot_record::config::parse(configuration().as_bytes()).map(|parsed| parsed.image_id.to_string());
+        assert_eq!(parsed.unwrap(), IMAGE_ID);
+    }
+}
