@@ -10,6 +10,7 @@ use fuzz::{Input, position};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tpm_unlock::token::Token;
 
 /// Bytes of the copy.
 const COPY: usize = 16 << 10;
@@ -75,9 +76,24 @@ fn check(metadata: &Metadata<'_>, volume: u64, theirs: Option<&Value>) {
     }
     if let Ok(tokens) = metadata.tokens() {
         for token in &tokens {
+            check_token(token, theirs);
             if let Some(theirs) = theirs {
                 assert_eq!(theirs["tokens"][token.id.to_string()]["type"], token.kind);
             }
         }
+    }
+}
+
+/// A token that is read is one whose members serde_json sees as well, and no PIN is passed over.
+fn check_token(token: &luks2::Token<'_>, theirs: Option<&Value>) {
+    let Ok(read) = Token::parse(token) else { return };
+    assert_eq!(read.sealed_key(None).is_err(), read.is_signed());
+    if let Some(theirs) = theirs {
+        let said = &theirs["tokens"][token.id.to_string()];
+        assert_eq!(said["keyslots"], serde_json::json!([read.keyslot.to_string()]));
+        assert!(said["tpm2-pin"] != true && said["tpm2_pcrlock"] != true);
+        let literal = said["tpm2-pcrs"].as_array().expect("an array that was read");
+        let registers = literal.iter().filter_map(Value::as_u64).filter_map(|register| u8::try_from(register).ok());
+        assert!(registers.into_iter().all(|register| read.registers().contains(register)));
     }
 }

@@ -290,7 +290,9 @@ impl Boot {
         }
         self.begin(Stage::Unlock);
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
-        self.unlocked = self.volumes.wait(&settings.config, self.tpm.as_ref(), &mut self.journal)?;
+        let watchdog = self.watchdog.as_ref();
+        let alive = || watchdog.into_iter().for_each(Watchdog::keep_alive);
+        self.unlocked = self.volumes.wait(&settings.config, self.tpm.as_ref(), &mut self.journal, alive)?;
         let Unlocked { volumes, latched } = &self.unlocked;
         let (opened, configured) = (volumes.len(), settings.config.volumes.len());
         let latched = if *latched { ", latched" } else { "" };

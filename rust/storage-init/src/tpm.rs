@@ -16,6 +16,8 @@ const SLACK: Duration = Duration::from_millis(250);
 /// What a volume takes beyond what the TPM may take: two derivations of as many rounds as a header may ask for
 /// (`boot_formats::luks2::MAX_ITERATIONS`), on a slow core.
 const DERIVATION: Duration = Duration::from_secs(20);
+/// How long a wait for a volume lasts until the watchdog is told that it is meant: a quarter of the shortest watchdog's time.
+const SLICE: Duration = Duration::from_millis(250);
 /// How long it may take to end once it has nothing to do.
 const END: Duration = Duration::from_millis(500);
 
@@ -98,20 +100,30 @@ impl Tpm {
         sent.map_err(|error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME)))
     }
 
-    /// Waits for a volume to be open; gives the UUID of its header.
+    /// Waits for a volume to be open; gives the UUID of its header. `alive` is called again and again meanwhile: deriving a key may
+    /// take longer than a watchdog's time, and the wait has its own end.
     ///
     /// # Errors
     /// [`Failed`], also where it takes too long.
-    pub fn unlocked(&self) -> Result<heapless::String<36>, Failed> {
+    pub fn unlocked(&self, alive: impl Fn()) -> Result<heapless::String<36>, Failed> {
         let failed =
             |error: &dyn core::fmt::Display| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME));
-        let mut buffer = [0; MAX_MESSAGE];
-        let patience = self.patience.saturating_add(DERIVATION);
-        let answer = self.worker.channel.receive(&mut buffer, Some(patience)).map_err(|error| failed(&error))?;
-        match Reply::decode(answer).map_err(|error| failed(&error))? {
-            Reply::Unlocked { uuid } => heapless::String::try_from(uuid).map_err(|error| failed(&error)),
-            Reply::Failed { state, detail } => Err(Failed::new(state, detail)),
-            Reply::Extended { .. } => Err(failed(&"an answer to another request")),
+        let mut left = self.patience.saturating_add(DERIVATION);
+        loop {
+            let mut buffer = [0; MAX_MESSAGE];
+            let answer = match self.worker.channel.receive(&mut buffer, Some(SLICE.min(left))) {
+                Err(process::Error::TimedOut) if !left.is_zero() => {
+                    left = left.saturating_sub(SLICE);
+                    alive();
+                    continue;
+                }
+                answer => answer.map_err(|error| failed(&error))?,
+            };
+            return match Reply::decode(answer).map_err(|error| failed(&error))? {
+                Reply::Unlocked { uuid } => heapless::String::try_from(uuid).map_err(|error| failed(&error)),
+                Reply::Failed { state, detail } => Err(Failed::new(state, detail)),
+                Reply::Extended { .. } => Err(failed(&"an answer to another request")),
+            };
         }
     }
 

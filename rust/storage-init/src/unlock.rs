@@ -71,6 +71,7 @@ impl Volumes {
         config: &Config,
         tpm: Option<&Result<Tpm, Failed>>,
         journal: &mut Journal,
+        alive: impl Fn(),
     ) -> Result<Unlocked, Failure> {
         let mut unlocked = Unlocked::default();
         let mut first = None;
@@ -78,7 +79,7 @@ impl Volumes {
             let opened = match (node, tpm) {
                 (None, _) => Err(shut(&volume.name, "no such partition on the disks that were searched")),
                 (Some(_), Some(Ok(tpm))) if *asked => {
-                    tpm.unlocked().map_err(|failed| shut(&volume.name, failed.detail))
+                    tpm.unlocked(&alive).map_err(|failed| shut(&volume.name, failed.detail))
                 }
                 (Some(_), Some(Err(failed))) => Err(shut(&volume.name, &failed.detail)),
                 (Some(_), _) => Err(shut(&volume.name, "nobody was asked to open it")),
