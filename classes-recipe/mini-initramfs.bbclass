@@ -77,7 +77,8 @@ do_image_cpio[prefuncs] += "mini_initramfs_input"
 do_image_cpio[depends] += "mini-initramfs-tool-native:do_populate_sysroot"
 do_image_cpio[file-checksums] += "${@' '.join(path + ':True' for path in ((d.getVar('INITOVERLAYFS_TRUSTED_CERTIFICATES') or '') + ' ' + (d.getVar('INITOVERLAYFS_CONFIG') or '')).split())}"
 
-IMAGE_CMD:cpio = "mini_initramfs_image"
+# forcevariable: image.bbclass inherits image_types last of all, whose command would be the whole root file system.
+IMAGE_CMD:cpio:forcevariable = "mini_initramfs_image"
 
 mini_initramfs_image() {
 	set -- --init ${IMAGE_ROOTFS}/init --config ${MINI_INITRAMFS_INPUT}/initoverlayfs.conf
