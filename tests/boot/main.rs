@@ -8,6 +8,7 @@
 
 mod allowed;
 mod bootlog;
+mod bus;
 mod candidates;
 mod corruption;
 mod devices;
@@ -52,5 +53,6 @@ fn main() -> ExitCode {
     tests.extend(forced::tests());
     tests.extend(firmware::tests());
     tests.extend(enrolled::tests());
+    tests.extend(bus::tests());
     run(&arguments, tests).exit_code()
 }

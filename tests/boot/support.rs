@@ -7,13 +7,18 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use boot_record::reason::Reason;
 use bootlog::timeline::Timeline;
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::{self, Booted, Expected, Failure};
 use xtask::log_strings;
 use xtask::qemu::bench::Bench;
+use xtask::qemu::tpm::traffic::{Exchange, code};
+use xtask::qemu::volume::Volume;
 use xtask::qemu::{Exit, Outcome};
+use xtask::tools::Tools;
 
 #[path = "../refusal_record.rs"]
 mod refusal_record;
@@ -68,6 +73,20 @@ pub fn assert_refused(outcome: &Outcome, reason: Reason, device: &str) -> Result
     ensure!(outcome.exit == Exit::PowerOff, "expected power off, found {:?}\n{}", outcome.exit, console(outcome));
     ensure!(outcome.report.is_none(), "the probe ran all the same\n{}", console(outcome));
     record_refusals(outcome)
+}
+
+/// A volume was opened by what the TPM unsealed, and who listened on the bus cannot open it: neither what [`code::UNSEAL`] answered nor its
+/// base64, which is how systemd gives it to LUKS2, is a passphrase of the volume.
+pub fn assert_secret_kept(outcome: &Outcome, volume: &Volume, tools: &Tools, folder: &Path) -> Result<()> {
+    let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
+    let answered = |exchange: &&Exchange| exchange.code() == code::UNSEAL && exchange.answer_code() == 0;
+    let unsealed = traffic.of_init().find(answered).context("nobody unsealed anything")?;
+    // Header (10), length of the parameters (4), length of the secret (2), the secret.
+    let secret = unsealed.answer.get(16..48).context("the answer is too short for systemd's secret")?;
+    for passphrase in [secret, BASE64.encode(secret).as_bytes()] {
+        ensure!(!volume.opens_by(passphrase, tools, folder)?, "the bus shows the secret");
+    }
+    Ok(())
 }
 
 /// Puts what storage-init refused in this boot into the table of docs/security.md.

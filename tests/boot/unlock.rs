@@ -20,7 +20,7 @@ use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::volume::{PASSPHRASE, Volume};
 use xtask::qemu::{Config, Outcome};
 
-use crate::support::{action, assert_boot_chain, assert_refused, console, test};
+use crate::support::{action, assert_boot_chain, assert_refused, assert_secret_kept, console, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -110,6 +110,7 @@ fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
     let extends: Vec<usize> = (0..commands.len()).filter(|at| commands.get(*at) == Some(&PCR_EXTEND)).collect();
     let last = extends.get(1).context("no latch")?;
     ensure!(*last < COMMANDS, "{} commands: {commands:x?}", last + 1);
+    assert_secret_kept(&again, &machine.volume, &bench.parts().tools, folder)?;
 
     let (other, booted) = machine.boot("1.1", WANTED)?;
     let record = booted?.record;

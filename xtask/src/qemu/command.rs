@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;
 use bootlog::drawing;
 use bootlog::timeline::Timeline;
@@ -33,6 +33,9 @@ pub struct Options {
     /// The kernel.
     #[arg(long, value_enum, default_value_t = KernelChoice::BuiltIn)]
     kernel: KernelChoice,
+    /// What starts the kernel. With UEFI there is a TPM, and the image has to be measured; the disk is virtio or NVMe.
+    #[arg(long, value_enum, default_value_t = StartedBy::None, conflicts_with = "kernel")]
+    firmware: StartedBy,
     /// Spoils the boot in one way, to see it refused.
     #[arg(long, value_enum, value_name = "KIND")]
     tamper: Option<Tamper>,
@@ -53,6 +56,14 @@ enum From {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum StartedBy {
+    /// QEMU itself, which puts kernel and mini-initramfs into memory
+    None,
+    /// UEFI with Secure Boot, out of a unified kernel image on the ESP
+    Uefi,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Switch {
     /// With it
     On,
@@ -65,6 +76,12 @@ enum Switch {
 /// # Errors
 /// Something cannot be built, or QEMU cannot be run. A boot that fails is an exit status of 1.
 pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
+    let uefi = options.firmware == StartedBy::Uefi;
+    ensure!(
+        !uefi || matches!(options.storage, Storage::Virtio | Storage::Nvme),
+        "--firmware uefi: this firmware has no driver for --storage {:?}",
+        options.storage
+    );
     let parts = Parts::make(cache)?;
     // One folder, so that disk and log of the last boot are where they were the time before.
     let _lock = cache.lock("qemu")?;
@@ -79,7 +96,8 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
             From::Partition => Source::Partition,
         },
         storage: options.storage,
-        kernel: options.kernel,
+        kernel: if uefi { KernelChoice::Measured } else { options.kernel },
+        uefi,
         overlay: options.overlay == Switch::On,
         root: Release::Stable,
         tamper: options.tamper,
@@ -89,7 +107,8 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
 
     let answer = if options.keep { Answer::Stay } else { Answer::PowerOff };
     // A boot that is refused leaves its log to the next, in memory that outlives a reset. It takes up to a gigabyte of disk here.
-    let memory = options.tamper.map(|_| KeptMemory::make(&parts.tools, &folder)).transpose()?;
+    // Its devicetree is made without the TPM of a boot by UEFI: there it is left out.
+    let memory = options.tamper.filter(|_| !uefi).map(|_| KeptMemory::make(&parts.tools, &folder)).transpose()?;
     let outcome = system::boot(&parts, &prepared, &folder, memory.as_ref(), answer, Meter::Off, &|line| {
         if line.contains(CONSOLE_PREFIX) {
             println!("{line}");

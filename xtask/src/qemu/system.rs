@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use boot_record::config::Source;
 
+use super::firmware::{ByFirmware, Firmware, Uki};
 use super::kernel_choice::KernelChoice;
 use super::parts::{Config, IMAGE_ID, Parts};
 use super::storage::Storage;
+use super::tpm::{Attached, Chip};
 use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start};
 use crate::boot_report::{Expected, Target};
 use crate::cache::Cache;
@@ -28,6 +30,9 @@ pub const DISK: &str = "disk.img";
 /// The mini-initramfs, in a boot's folder.
 pub const INITRAMFS: &str = "initramfs.cpio";
 
+/// os-release of the unified kernel image.
+const UKI_OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs\"\n";
+
 /// A system to be booted.
 #[derive(Clone, Copy, Debug)]
 pub struct System {
@@ -37,6 +42,9 @@ pub struct System {
     pub storage: Storage,
     /// Which kernel is booted.
     pub kernel: KernelChoice,
+    /// UEFI starts it, out of a signed UKI, on a machine with a TPM, and the image has to be measured. The kernel has to be
+    /// [`KernelChoice::Measured`].
+    pub uefi: bool,
     /// True: with a writable layer.
     pub overlay: bool,
     /// The Debian of the real root; the DDI's is [`Release::Stable`].
@@ -50,6 +58,8 @@ pub struct System {
 pub struct Prepared {
     /// The kernel's image.
     kernel: PathBuf,
+    /// The firmware that starts it, and the TPM that it measures into.
+    uefi: Option<(Firmware, Chip)>,
     /// What the disk is.
     storage: Storage,
     /// What the boot has to come to.
@@ -69,6 +79,7 @@ impl System {
             kernel: self.kernel,
             signature: self.kernel.signature(),
             device_deadline: self.storage.deadline(),
+            measure: if self.uefi { "require" } else { "none" },
             more: self.kernel.config_lines_of_root(),
             ..Config::default()
         };
@@ -89,6 +100,19 @@ impl System {
         if let Some(tamper) = self.tamper {
             tamper.apply_to_disk(&mut disk);
         }
+        let uefi = if self.uefi {
+            let uki = Uki {
+                kernel: &kernel,
+                initramfs: &folder.join(INITRAMFS),
+                command_line: &format!("console={SERIAL} panic=-1"),
+                os_release: UKI_OS_RELEASE,
+            };
+            let (firmware, files) = ByFirmware::default().prepare(cache, &parts.tools, &uki, folder)?;
+            disk.esp_files = files;
+            Some((firmware, Chip::make(&parts.tools, folder, "tpm")?))
+        } else {
+            None
+        };
         disk.write(&parts.tools, &folder.join(DISK), self.storage.medium())?;
         std::fs::remove_file(&root).with_context(|| format!("cannot remove {}", root.display()))?;
         let expected = Expected {
@@ -99,7 +123,7 @@ impl System {
             overlay: self.overlay,
             target: Target::RealRoot { device: format!("/dev/{}", self.storage.partition(disk.root_number())) },
         };
-        Ok(Prepared { kernel, storage: self.storage, expected })
+        Ok(Prepared { kernel, uefi, storage: self.storage, expected })
     }
 
     fn ddi(&self, cache: &Cache, parts: &Parts, output: &Path) -> Result<Ddi> {
@@ -132,13 +156,16 @@ pub fn boot(
 ) -> Result<Outcome> {
     let disk = folder.join(DISK);
     let boot = Boot {
-        start: Start::Kernel {
-            image: &prepared.kernel,
-            initramfs: Some(&folder.join(INITRAMFS)),
-            console: SERIAL,
-            command_line: "",
+        start: match &prepared.uefi {
+            Some((firmware, _)) => Start::Firmware(firmware),
+            None => Start::Kernel {
+                image: &prepared.kernel,
+                initramfs: Some(&folder.join(INITRAMFS)),
+                console: SERIAL,
+                command_line: "",
+            },
         },
-        tpm: None,
+        tpm: prepared.uefi.as_ref().map(|(_, chip)| Attached { chip, rules: &[] }),
         devices: &[],
         storage: prepared.storage,
         disks: &[&disk],

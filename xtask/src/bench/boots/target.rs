@@ -39,6 +39,7 @@ pub fn reached(cache: &Cache, parts: &Parts, folder: &Path, initrds: &[(&str, &P
             source,
             storage: Storage::Virtio,
             kernel: KernelChoice::BuiltIn,
+            uefi: false,
             overlay: false,
             root: Release::Stable,
             tamper: None,
