@@ -39,6 +39,14 @@ pub fn parse_command(cache: &Cache, tools: &Tools) -> Result<Command> {
     script(cache, tools, "xtask/parse_layer.py")
 }
 
+/// The command that gives the layer's variables wrong values; it ends as the other.
+///
+/// # Errors
+/// The parser cannot be had.
+pub fn refusals_command(cache: &Cache, tools: &Tools) -> Result<Command> {
+    script(cache, tools, "xtask/layer_refusals.py")
+}
+
 /// The command that checks the kas files; it ends as the other.
 ///
 /// # Errors

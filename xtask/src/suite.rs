@@ -163,6 +163,7 @@ fn fuzz(cache: &Cache, tools: &Tools) -> Result<Tally> {
 
 fn parse_layer(cache: &Cache, tools: &Tools) -> Result<Tally> {
     let mut tally = counted("parser", layer::parse_command(cache, tools)?)?;
+    tally.add(counted("refusals of values", layer::refusals_command(cache, tools)?)?);
     tally.add(counted("kas", layer::kas_command(cache, tools)?)?);
     tally.add(outcome("list of crates", &crates_inc::run(repository::root(), true)));
     tally.add(outcome("docs/variables.md", &variables::run(repository::root(), true)));
