@@ -23,15 +23,18 @@ fn extracted(archive: &[u8], name: &str) -> Vec<u8> {
     tool("cpio", &["--extract", "--to-stdout", "--quiet", name], archive)
 }
 
+/// A certificate of another issuer.
+const SECOND: &[u8] = include_bytes!("../../boot-formats/tests/golden/ecdsa.crt");
+
 #[test]
 fn without_modules_it_holds_init_configuration_and_certificates_and_nothing_else() {
     let folder = inputs();
-    write(folder.path(), "second.der", CERTIFICATE);
+    write(folder.path(), "second.der", SECOND);
     write(folder.path(), "demo.conf", format!("{CONFIG}certificate = second.der\n"));
     // Given in another order: the configuration's counts.
     let arguments = ["--certificate", "second.der", "--modules", "not/even/there"];
     let (archive, said) = build(folder.path(), &arguments);
-    let size = CERTIFICATE.len();
+    let (first, second) = (CERTIFICATE.len(), SECOND.len());
     let config = CONFIG.len().saturating_add("certificate = second.der\n".len());
     assert_eq!(
         listed(&archive),
@@ -40,8 +43,8 @@ fn without_modules_it_holds_init_configuration_and_certificates_and_nothing_else
             "drwxr-xr-x 0:0 0 etc".to_owned(),
             format!("-rw-r--r-- 0:0 {config} etc/initoverlayfs.conf"),
             "drwxr-xr-x 0:0 0 etc/initoverlayfs".to_owned(),
-            format!("-rw-r--r-- 0:0 {size} etc/initoverlayfs/demo.der"),
-            format!("-rw-r--r-- 0:0 {size} etc/initoverlayfs/second.der"),
+            format!("-rw-r--r-- 0:0 {first} etc/initoverlayfs/demo.der"),
+            format!("-rw-r--r-- 0:0 {second} etc/initoverlayfs/second.der"),
         ]
     );
     assert_eq!(extracted(&archive, "init"), elf(EXECUTABLE, AARCH64, "init"));
@@ -50,6 +53,7 @@ fn without_modules_it_holds_init_configuration_and_certificates_and_nothing_else
         [CONFIG, "certificate = second.der\n"].concat().as_bytes()
     );
     assert_eq!(extracted(&archive, "etc/initoverlayfs/demo.der"), CERTIFICATE);
+    assert_eq!(extracted(&archive, "etc/initoverlayfs/second.der"), SECOND);
     let expected = format!(
         "out.cpio: {} bytes\ninit          68 bytes\nconfiguration image demo\ncertificates  demo.der second.der\n\
          modules       none configured\n",

@@ -141,9 +141,12 @@ mod tests {
         ] {
             let (script, starts) = script(&partitions, sector);
             assert_eq!(starts, [MIB, 3 * MIB]);
-            let rest = |label| format!("type=5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27, name=\"{label}\"");
+            let rest = |number, label| {
+                let uuid = format!("6f3c2f4e-8d52-4c0e-9f43-00000000000{number}");
+                format!("type=5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27, uuid={uuid}, name=\"{label}\"")
+            };
             let [first, second] = lines;
-            assert_eq!(script, format!("label: gpt\n{first}, {}\n{second}, {}\n", rest("a_1"), rest("b_2")));
+            assert_eq!(script, format!("label: gpt\n{first}, {}\n{second}, {}\n", rest(1, "a_1"), rest(2, "b_2")));
         }
     }
 }
