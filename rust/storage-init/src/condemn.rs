@@ -3,7 +3,8 @@
 //!
 //! Only for one that failed after it was measured: the register is spent, and only a reset makes it whole. That reset has to be
 //! bounded by something that outlives it, which is the boot counter in the name of a file: LEFT becomes 0, and such files come
-//! last in the order. A file without a counter, and a partition, have nothing to record it in.
+//! last in the order. A file without a counter, and a partition, have nothing to record it in; and one that is 0 already says
+//! nothing new: to reset for it would be to reset for ever.
 
 use boot_formats::file_name::Tries;
 use kernel_edge::mounts::{Access, Mount, Parameter};
@@ -21,7 +22,7 @@ pub struct Sentence {
 }
 
 impl Sentence {
-    /// `None` where there is nothing to record it in.
+    /// `None` where there is nothing to record it in, or it is recorded.
     pub fn on(candidate: &Candidate) -> Option<Self> {
         let (Origin::EspFile { path, .. }, Some(folder), Some(tries)) =
             (&candidate.origin, &candidate.folder, candidate.tries)
@@ -44,8 +45,11 @@ impl Sentence {
     }
 }
 
-/// `FOLDER/NAME_VERSION+LEFT[-DONE].raw` with no tries left, and one more done.
+/// `FOLDER/NAME_VERSION+LEFT[-DONE].raw` with no tries left, and one more done. `None` where none are left already.
 fn bad(path: &str, tries: Tries) -> Option<DeviceLabel> {
+    if tries.left == 0 {
+        return None;
+    }
     let (stem, rest) = path.rsplit_once('+')?;
     let (_, suffix) = rest.rsplit_once('.')?;
     let bad = DeviceLabel::try_from(format!("{stem}+0-{}.{suffix}", tries.done.saturating_add(1)).as_str());
@@ -62,7 +66,8 @@ mod tests {
         let expected = |path: &str| DeviceLabel::try_from(path).ok();
         assert_eq!(bad("initoverlayfs/x_1+3.raw", 3, 0), expected("initoverlayfs/x_1+0-1.raw"));
         assert_eq!(bad("initoverlayfs/x_1.2+1-2.RAW", 1, 2), expected("initoverlayfs/x_1.2+0-3.RAW"));
-        assert_eq!(bad("initoverlayfs/x_1.raw", 0, 0), None);
+        assert_eq!(bad("initoverlayfs/x_1+0-1.raw", 0, 1), None, "it is recorded: a reset would change nothing");
+        assert_eq!(bad("initoverlayfs/x_1.raw", 1, 0), None);
         assert_eq!(bad(&format!("{}+1.raw", "x".repeat(155)), 1, 0), None, "a name that would be cut");
     }
 }

@@ -32,7 +32,8 @@ mod unlock;
 mod verify;
 
 use boot_formats::hex::Hex;
-use boot_record::boot_json::{BootRecord, SignerRecord};
+use boot_record::boot_json::{BootRecord, Measurement, SignerRecord};
+use boot_record::config::CmdlineOther;
 use boot_record::config::Measure;
 use boot_record::event::Event as Happened;
 use boot_record::modules::List;
@@ -217,6 +218,7 @@ impl Boot {
 
     fn search_disk(&mut self) -> Result<Event, Failure> {
         self.begin(Stage::Select);
+        self.volumes = Volumes::default();
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
         let name = self.disk.take().ok_or_else(out_of_order)?;
         discover::open(&name)
@@ -254,8 +256,11 @@ impl Boot {
             Ok(measured) => {
                 let extended = measured.extended();
                 self.journal.end(measured.outcome());
+                // No key without a measured image, nor with words on the command line that nobody allowed.
                 if let Some(Ok(tpm)) = &self.tpm
                     && !settings.config.volumes.is_empty()
+                    && measured.outcome().measurement == Measurement::Measured
+                    && settings.config.cmdline_other == CmdlineOther::Refuse
                 {
                     self.candidates.get(self.tried).into_iter().for_each(unlock::offer_signatures);
                     self.volumes.request(&settings.config, tpm);

@@ -20,7 +20,7 @@ use crate::journal::Journal;
 use crate::select::{Candidate, Origin};
 use crate::tpm::{Failed, Tpm};
 
-/// The partitions of the configured volumes, as far as they were seen on the disks that were searched.
+/// The partitions of the configured volumes, as far as they were seen on the disk that was searched last: that of the candidates.
 #[derive(Debug, Default)]
 pub struct Volumes {
     nodes: [Option<DeviceLabel>; MAX_VOLUMES],

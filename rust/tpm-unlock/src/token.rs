@@ -118,6 +118,11 @@ pub enum WeakPolicy {
         /// The register that the boot stage extends.
         register: u8,
     },
+    /// None that storage-init measures into: it opens for every image, and the latch does not close it.
+    NotMeasured {
+        /// That register.
+        register: u8,
+    },
     /// One that a running system can reset.
     Resettable {
         /// The first of them.
@@ -132,6 +137,9 @@ impl fmt::Display for WeakPolicy {
             Self::OnlyMeasuredByUs { register } => {
                 write!(f, "policy over register {register} alone, which any kernel can extend")
             }
+            Self::NotMeasured { register } => {
+                write!(f, "policy without register {register}, so open to every image and not closed by the latch")
+            }
             Self::Resettable { register } => {
                 write!(f, "policy over register {register}, which a running system can reset")
             }
@@ -139,7 +147,8 @@ impl fmt::Display for WeakPolicy {
     }
 }
 
-/// Whether a policy over these registers depends on something that ran before the kernel, and on nothing that can be reset.
+/// Whether a policy over these registers depends on something that ran before the kernel, on the image that storage-init measured,
+/// and on nothing that can be reset.
 ///
 /// # Errors
 /// [`WeakPolicy`].
@@ -152,6 +161,9 @@ pub fn check_registers(pcrs: PcrMask, measured_by_us: u8) -> Result<(), WeakPoli
     }
     if pcrs.iter().all(|register| register == measured_by_us) {
         return Err(WeakPolicy::OnlyMeasuredByUs { register: measured_by_us });
+    }
+    if !pcrs.contains(measured_by_us) {
+        return Err(WeakPolicy::NotMeasured { register: measured_by_us });
     }
     Ok(())
 }

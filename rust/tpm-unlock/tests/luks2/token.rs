@@ -124,16 +124,22 @@ fn what_is_not_known_is_left_to_the_system_by_name() {
 fn a_policy_depends_on_what_ran_before_the_kernel_and_on_nothing_that_can_be_reset() {
     let check = |registers: &[u8]| check_registers(PcrMask::of(registers).unwrap(), 13);
     assert_eq!(check(&[11, 13]), Ok(()));
-    assert_eq!(check(&[7]), Ok(()));
+    assert_eq!(check(&[7, 13]), Ok(()));
+    assert_eq!(check(&[7]), Err(WeakPolicy::NotMeasured { register: 13 }));
+    assert_eq!(check(&[7, 11]), Err(WeakPolicy::NotMeasured { register: 13 }));
     assert_eq!(check(&[]), Err(WeakPolicy::NoRegister));
     assert_eq!(check(&[13]), Err(WeakPolicy::OnlyMeasuredByUs { register: 13 }));
     for register in 16..=23 {
         assert_eq!(check(&[11, 13, register]), Err(WeakPolicy::Resettable { register }));
     }
-    assert_eq!(check_registers(PcrMask::of(&[13]).unwrap(), 12), Ok(()), "another register is the measured one");
+    assert_eq!(check_registers(PcrMask::of(&[12, 13]).unwrap(), 12), Ok(()), "another register is the measured one");
     let texts = [
         (WeakPolicy::NoRegister, "policy over no register"),
         (WeakPolicy::OnlyMeasuredByUs { register: 13 }, "policy over register 13 alone, which any kernel can extend"),
+        (
+            WeakPolicy::NotMeasured { register: 13 },
+            "policy without register 13, so open to every image and not closed by the latch",
+        ),
         (WeakPolicy::Resettable { register: 16 }, "policy over register 16, which a running system can reset"),
     ];
     for (policy, text) in texts {
