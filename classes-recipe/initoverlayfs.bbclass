@@ -58,6 +58,11 @@ def initoverlayfs_check(d):
         initoverlayfs_fatal(d, 'INITOVERLAYFS_TRUSTED_CERTIFICATES', 'expected at most four paths')
     for path in trusted:
         initoverlayfs_check_file(d, 'INITOVERLAYFS_TRUSTED_CERTIFICATES', path)
+        # One in each: kernel and mini-initramfs must not understand a file differently.
+        with open(path, 'rb') as file:
+            if file.read().count(b'-----BEGIN CERTIFICATE-----') != 1:
+                initoverlayfs_fatal(d, 'INITOVERLAYFS_TRUSTED_CERTIFICATES', 'expected one certificate, as PEM, in %s' % path)
+        bb.parse.mark_dependency(d, path)
     for name in ('INITOVERLAYFS_SIGNATURE', 'INITOVERLAYFS_OPENSSL_CONF', 'INITOVERLAYFS_CONFIG'):
         if d.getVar(name):
             initoverlayfs_check_file(d, name, d.getVar(name))
@@ -67,6 +72,8 @@ def initoverlayfs_check(d):
         initoverlayfs_check_file(d, 'INITOVERLAYFS_SIGNING_KEY', key)
     if key and not certificate:
         initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a key without a certificate: set INITOVERLAYFS_CERTIFICATE')
+    if 'pin-value=' in key:
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a PIN in a variable is in logs: use pin-source=')
     if key.startswith('pkcs11:') and not d.getVar('INITOVERLAYFS_OPENSSL_CONF'):
         initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a PKCS#11 URI: set INITOVERLAYFS_OPENSSL_CONF')
     if key and d.getVar('INITOVERLAYFS_SIGNING') == 'detached':

@@ -71,6 +71,8 @@ python mini_initramfs_input() {
         with open(os.path.join(folder, 'certificate-%d.der' % index), 'wb') as file:
             file.write(initoverlayfs_der(path))
 }
+MINI_INITRAMFS_CONFIG[vardepvalue] = "${MINI_INITRAMFS_CONFIG}"
+mini_initramfs_input[vardepsexclude] += "INITOVERLAYFS_TRUSTED_CERTIFICATES INITOVERLAYFS_CONFIG"
 mini_initramfs_input[vardeps] += "MINI_INITRAMFS_CONFIG"
 
 do_image_cpio[prefuncs] += "mini_initramfs_input"

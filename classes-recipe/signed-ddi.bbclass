@@ -16,7 +16,7 @@
 
 inherit initoverlayfs
 
-IMAGE_TYPES += "signed-ddi"
+IMAGE_TYPES:append = " signed-ddi"
 IMAGE_TYPEDEP:signed-ddi = "erofs-lz4hc"
 # The same files give the same bytes, under whatever name and wherever built.
 EXTRA_IMAGECMD:erofs-lz4hc ?= "-T ${REPRODUCIBLE_TIMESTAMP_ROOTFS} -U 00000000-0000-0000-0000-000000000000 --all-time"
@@ -25,7 +25,11 @@ do_image_signed_ddi[depends] += "ddi-native:do_populate_sysroot"
 do_image_signed_ddi[depends] += "${@'openssl-native:do_populate_sysroot' if signed_ddi_flow(d) == 'pkcs11' else ''}"
 # The certificate's contents count. Where the key lies does not, and an HSM may be behind a network.
 do_image_signed_ddi[file-checksums] += "${@' '.join(path + ':True' for path in signed_ddi_files(d))}"
-do_image_signed_ddi[vardepsexclude] += "INITOVERLAYFS_SIGNING_KEY INITOVERLAYFS_OPENSSL_CONF INITOVERLAYFS_CERTIFICATE INITOVERLAYFS_TRUSTED_CERTIFICATES INITOVERLAYFS_SIGNATURE"
+do_image_signed_ddi[subimages] += "unsigned-ddi roothash"
+SIGNED_DDI_FLOW = "${@signed_ddi_flow(d)}"
+SIGNED_DDI_FLOW[vardepvalue] = "${SIGNED_DDI_FLOW}"
+signed_ddi_image[vardepsexclude] += "INITOVERLAYFS_SIGNING_KEY INITOVERLAYFS_OPENSSL_CONF INITOVERLAYFS_CERTIFICATE INITOVERLAYFS_TRUSTED_CERTIFICATES INITOVERLAYFS_SIGNATURE"
+signed_ddi_join[vardepsexclude] += "INITOVERLAYFS_CERTIFICATE"
 do_image_signed_ddi[network] = "${@'1' if signed_ddi_flow(d) == 'pkcs11' else '0'}"
 
 # Which of the ways below.
@@ -54,7 +58,7 @@ signed_ddi_image() {
 	image=${IMGDEPLOYDIR}/${IMAGE_NAME}
 	# By its link: where this task alone runs again, the erofs has the time of another build in its name.
 	erofs=${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.erofs-lz4hc
-	case ${@signed_ddi_flow(d)} in
+	case ${SIGNED_DDI_FLOW} in
 	key)
 		ddi build --erofs $erofs --key '${INITOVERLAYFS_SIGNING_KEY}' --cert '${INITOVERLAYFS_CERTIFICATE}' \
 			--output $image.signed-ddi \

@@ -65,6 +65,10 @@ def cases(folder):
     yield wrong("SIGNING_KEY", "pkcs11:object=boot", "set INITOVERLAYFS_OPENSSL_CONF")
     yield wrong("CERTIFICATE", "certificate.pem", "expected the absolute path of a file")
     yield wrong("TRUSTED_CERTIFICATES", " ".join([development] * 5), "expected at most four paths")
+    two = folder / "two.pem"
+    two.write_text(pathlib.Path(development).read_text() * 2)
+    yield wrong("TRUSTED_CERTIFICATES", str(two), "expected one certificate, as PEM")
+    yield wrong("SIGNING_KEY", "pkcs11:object=boot?pin-value=1234", "use pin-source=")
     yield wrong("TRUSTED_CERTIFICATES", f"{development} /nonexistent.pem", "/nonexistent.pem is none")
     yield wrong("SOURCES", "esp-file tape", "expected words out of: esp-file partition")
     yield wrong("SOURCES", "", "expected at least one of: esp-file partition")

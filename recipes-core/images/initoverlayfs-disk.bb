@@ -18,9 +18,15 @@ WKS_FILE = "initoverlayfs-disk.wks.in"
 INITOVERLAYFS_NAME = "${INITOVERLAYFS_IMAGE_ID}_${INITOVERLAYFS_IMAGE_VERSION}"
 INITOVERLAYFS_DDI = "initoverlayfs-image${IMAGE_MACHINE_SUFFIX}${IMAGE_NAME_SUFFIX}.signed-ddi"
 IMAGE_BOOT_FILES = "${KERNEL_IMAGETYPE} \
-                    ${INITRAMFS_DEPLOY_DIR_IMAGE}/mini-initramfs${IMAGE_MACHINE_SUFFIX}.cpio;mini-initramfs.cpio \
+                    ${INITRAMFS_DEPLOY_DIR_IMAGE}/mini-initramfs${IMAGE_MACHINE_SUFFIX}.${@(d.getVar('INITRAMFS_FSTYPES') or '').split()[0]};mini-initramfs.cpio \
                     ${INITOVERLAYFS_DDI};initoverlayfs/${INITOVERLAYFS_NAME}.raw"
 # With INITRAMFS_MULTICONFIG it is another configuration's.
 INITRAMFS_DEPLOY_DIR_IMAGE ?= "${DEPLOY_DIR_IMAGE}"
-WICVARS += "INITOVERLAYFS_DDI INITOVERLAYFS_NAME INITOVERLAYFS_PARTITION_SIZE"
 do_image_wic[depends] += "initoverlayfs-image:do_image_complete virtual/kernel:do_deploy"
+
+# What wic's plugin takes for a name on the ESP has neither.
+python () {
+    version = d.getVar('INITOVERLAYFS_IMAGE_VERSION') or ''
+    if '~' in version or '^' in version:
+        bb.fatal('INITOVERLAYFS_IMAGE_VERSION = "%s": initoverlayfs-disk cannot put a name with "~" or "^" on the ESP' % version)
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use boot_formats::x509;
-use boot_record::config::{self, Config, MAX_CERTIFICATE};
+use boot_record::config::{self, CmdlineOther, Config, MAX_CERTIFICATE};
 use boot_record::modules::{self as list, Module, ModuleName};
 
 use crate::cpio::{self, Archive};
@@ -59,6 +59,11 @@ pub enum Error {
     /// Two certificates of one issuer and serial number, one file twice among them.
     #[error("{}: same issuer and serial number as {other}: no signature could say whose it is", path.display())]
     CertificateTwice { path: PathBuf, other: String },
+    /// A setting for development, in an image for products.
+    #[error(
+        "cmdline-other = ignore, with the certificate {name}: expected only certificates whose common name contains DEVELOPMENT"
+    )]
+    DevelopmentOnly { name: String },
     /// A certificate that the boot stage would not read.
     #[error("{}: {found} bytes, the boot stage reads at most {MAX_CERTIFICATE}", path.display())]
     CertificateTooLarge { path: PathBuf, found: usize },
@@ -147,6 +152,9 @@ fn certificates(config: &Config, given: &[PathBuf]) -> Result<Vec<(String, Vec<u
         }
         let certificate = x509::parse(&der).map_err(|source| Error::Certificate { path: path.clone(), source })?;
         certificate.public_key().map_err(|source| Error::Key { path: path.clone(), source })?;
+        if config.cmdline_other == CmdlineOther::Ignore && !certificate.is_development() {
+            return Err(Error::DevelopmentOnly { name: name.to_string() });
+        }
         let same =
             |(_, other): &&(String, Vec<u8>)| x509::parse(other).is_ok_and(|other| other.is_named_as(&certificate));
         if let Some((other, _)) = certificates.iter().find(same) {

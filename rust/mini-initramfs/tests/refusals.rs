@@ -72,6 +72,18 @@ fn certificates_of_one_name() {
 }
 
 #[test]
+fn any_command_line_with_a_certificate_that_is_not_for_development() {
+    const RELEASE: &[u8] = include_bytes!("../../boot-formats/tests/golden/ecdsa.crt");
+    let said = refused(&[], |folder| {
+        write(folder, "demo.conf", format!("{CONFIG}cmdline-other = ignore\n"));
+        write(folder, "demo.der", RELEASE);
+    });
+    let expected = "cmdline-other = ignore, with the certificate demo.der: expected only certificates whose common name contains \
+                    DEVELOPMENT";
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn init_that_the_kernel_could_not_run() {
     let cases: [(Vec<u8>, &str); 5] = [
         (b"#!/bin/sh\n".to_vec(), "init: expected a 64-bit little-endian ELF file"),
