@@ -10,7 +10,9 @@ REQUIRED_DISTRO_FEATURES = "initoverlayfs"
 
 require conf/initoverlayfs.inc
 
+# What others need by their symbols comes along; what they ask the kernel for by an algorithm's name (crc32c) has to be named.
 MODULES = "dm-mod dm-bufio dm-verity erofs vfat fat nls-cp437 nls-iso8859-1 loop overlay \
+           libcrc32c crc32c-generic crc32c-cryptoapi \
            sha256-generic sha256-arm64 sha2-ce libsha256 \
            mmc-core mmc-block nvme nvme-core ufshcd-core scsi-mod sd-mod virtio-pci virtio-blk"
 # By name, as packages have it: `sdhci_pci` is in kernel-module-sdhci-pci.
