@@ -110,7 +110,7 @@ fn storage_root_key_that_is_missing_or_another_is_named() {
     let mut machine = Machine::start();
     let mut wire = machine.connect();
     let srk = make_ecc_srk(&mut wire);
-    let volume = enrolled(&mut wire, &srk, &[11]);
+    let volume = enrolled(&mut wire, &srk, &[11, 13]);
     remove_srk(&mut wire);
     assert_eq!(words(&mut wire, &volume), "token 0: no storage root key at 0x81000001");
     make_other_srk(&mut wire);
@@ -128,10 +128,10 @@ fn second_token_opens_where_the_first_is_not_ours() {
     assert_eq!(words(&mut wire, &volume), "no token of type systemd-tpm2");
     volume.import_token(r#"{"type":"of somebody else","keyslots":["0"]}"#);
     assert_eq!(words(&mut wire, &volume), "no token of type systemd-tpm2");
-    let pin = token(&mut wire, &srk, &[11], SECRET).replacen("{", r#"{"tpm2-pin":true,"#, 1);
+    let pin = token(&mut wire, &srk, &[11, 13], SECRET).replacen("{", r#"{"tpm2-pin":true,"#, 1);
     volume.import_token(&pin);
     assert_eq!(words(&mut wire, &volume), "token 1: wants a PIN");
-    let good = token(&mut wire, &srk, &[11], SECRET);
+    let good = token(&mut wire, &srk, &[11, 13], SECRET);
     volume.import_token(&good);
     assert!(open(&mut wire, &volume, RULES).is_ok());
 }
@@ -142,7 +142,7 @@ fn secret_of_another_keyslot_does_not_open_the_volume() {
     let mut wire = machine.connect();
     let srk = make_ecc_srk(&mut wire);
     let volume = Volume::make(b"somebody else's", &MINIMAL);
-    let wrong = token(&mut wire, &srk, &[11], SECRET);
+    let wrong = token(&mut wire, &srk, &[11, 13], SECRET);
     volume.import_token(&wrong);
     assert_eq!(words(&mut wire, &volume), "token 0: the keyslot does not open by this secret");
 }
