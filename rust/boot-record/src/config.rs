@@ -66,6 +66,9 @@ pub const MAX_VOLUME_NAME: usize = 64;
 /// Registers that an image may be measured into. Below 8 are the firmware's, 10 is the kernel's own log (IMA), 11 is systemd-stub's, and
 /// from 16 on anybody may reset one.
 pub const MEASURE_PCRS: [u8; 6] = [8, 9, 12, 13, 14, 15];
+/// The one of them that counts where the configuration names none: systemd keeps it for system extensions, which an image of ours is
+/// the first of.
+pub const DEFAULT_PCR: u8 = 13;
 /// Most bytes of a name: image, certificate, command-line key.
 pub const MAX_NAME: usize = 64;
 

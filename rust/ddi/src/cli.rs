@@ -245,7 +245,7 @@ pub struct SignPolicyArgs {
     bank: Bank,
 
     /// The register that the image is measured into: `measure-pcr` of the configuration
-    #[arg(long, value_name = "NUMBER", default_value_t = tpm_policy::event::DEFAULT_PCR)]
+    #[arg(long, value_name = "NUMBER", default_value_t = boot_record::config::DEFAULT_PCR)]
     measure_pcr: u8,
 
     /// Sign for the kernel's register alone: any image that it boots gets the key

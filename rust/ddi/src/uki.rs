@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use boot_formats::bytes::{self, OutOfRange};
-use tpm_policy::pcr::{after, extended};
+use tpm_policy::pcr::after;
 use tpm_policy::{Bank, Digest};
 
 use crate::file_error::{Action, FileError};
@@ -95,14 +95,10 @@ impl Uki {
     /// empty one before the first word, as storage-init finds the register.
     #[must_use]
     pub fn kernel_register(&self, bank: Bank, phases: &str) -> Digest {
-        let mut value = Digest::zero(bank);
-        for (name, contents) in &self.sections {
-            for data in [[name.as_bytes(), &[0]].concat().as_slice(), contents] {
-                value = extended(&value, &bank.digest(&[data])).unwrap_or(value);
-            }
-        }
-        let words = phases.split(':').filter(|word| !word.is_empty());
-        words.fold(value, |value, word| extended(&value, &bank.digest(&[word.as_bytes()])).unwrap_or(value))
+        let names: Vec<Vec<u8>> = self.sections.iter().map(|(name, _)| [name.as_bytes(), &[0]].concat()).collect();
+        let sections = names.iter().zip(&self.sections).flat_map(|(name, (_, contents))| [name.as_slice(), contents]);
+        let words = phases.split(':').filter(|word| !word.is_empty()).map(str::as_bytes);
+        after(bank, sections.chain(words))
     }
 }
 

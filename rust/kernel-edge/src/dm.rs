@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `ioctl("/dev/mapper/control")`: mapped devices.
 //!
-//! Six ioctls, spoken here rather than through the devicemapper crate: that one slices the kernel's replies unchecked,
+//! Five ioctls, spoken here rather than through the devicemapper crate: that one slices the kernel's replies unchecked,
 //! which in PID 1 is a panic, and wants libdevmapper's headers and libclang to build. The boot tests compare names,
 //! UUIDs, tables and status with what libdevmapper reports.
 //!

@@ -26,6 +26,7 @@ pub mod kmsg;
 pub mod loop_device;
 pub mod module;
 pub mod mounts;
+mod poll;
 pub mod power;
 pub mod process;
 pub mod random;

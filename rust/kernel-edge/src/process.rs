@@ -12,7 +12,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
 use rustix::io::FdFlags;
 use rustix::mm::MlockAllFlags;
@@ -20,7 +19,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::DumpableBehavior;
 
 use crate::Errno;
-use crate::clock::{now_us, timespec};
+use crate::poll::await_readable;
 
 /// This program, whatever its path is.
 const SELF: &str = "/proc/self/exe";
@@ -102,17 +101,8 @@ impl Channel {
     /// # Errors
     /// [`Error::Poll`], [`Error::Receive`], [`Error::TimedOut`], [`Error::Gone`].
     pub fn receive<'a>(&self, buffer: &'a mut [u8], patience: Option<Duration>) -> Result<&'a [u8], Error> {
-        let deadline =
-            patience.map(|patience| now_us().saturating_add(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX)));
-        loop {
-            let mut poll = [PollFd::new(&self.0, PollFlags::IN)];
-            let left = deadline.map(|deadline| timespec(Duration::from_micros(deadline.saturating_sub(now_us()))));
-            match rustix::event::poll(&mut poll, left.as_ref()) {
-                Ok(0) => return Err(Error::TimedOut),
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::Poll(errno)),
-            }
+        if !await_readable(&self.0, patience).map_err(Error::Poll)? {
+            return Err(Error::TimedOut);
         }
         match rustix::net::recv(&self.0, &mut *buffer, RecvFlags::empty()) {
             // There are no empty messages.

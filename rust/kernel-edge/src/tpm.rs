@@ -11,11 +11,10 @@ use core::fmt;
 use core::time::Duration;
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
-use crate::clock::{now_us, timespec};
+use crate::poll::await_readable;
 
 /// The first TPM, which is the one that firmware measures into.
 pub const NODE: &str = "/dev/tpm0";
@@ -73,21 +72,14 @@ impl Device {
     /// # Errors
     /// See [`Error`]. After one, the next command may find the TPM busy.
     pub fn exchange(&self, command: &[u8], response: &mut [u8], patience: Duration) -> Result<usize, Error> {
-        let deadline = now_us().saturating_add(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX));
         let taken = rustix::io::write(&self.0, command).map_err(Error::Write)?;
         if taken != command.len() {
             return Err(Error::Short { needed: command.len(), available: taken });
         }
-        loop {
-            let mut poll = [PollFd::new(&self.0, PollFlags::IN)];
-            let left = Duration::from_micros(deadline.saturating_sub(now_us()));
-            match rustix::event::poll(&mut poll, Some(&timespec(left))) {
-                Ok(0) => return Err(Error::TimedOut),
-                Ok(_) => return rustix::io::read(&self.0, response).map_err(Error::Read),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::Poll(errno)),
-            }
+        if !await_readable(&self.0, Some(patience)).map_err(Error::Poll)? {
+            return Err(Error::TimedOut);
         }
+        rustix::io::read(&self.0, response).map_err(Error::Read)
     }
 }
 

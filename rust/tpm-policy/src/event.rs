@@ -6,11 +6,6 @@ use core::fmt::{self, Write};
 use boot_formats::hex::Hex;
 use heapless::String;
 
-use crate::bank::{Bank, Digest};
-
-/// The register that it goes into unless the configuration says otherwise: systemd keeps 13 for system extensions, which a DDI
-/// of ours is the first of.
-pub const DEFAULT_PCR: u8 = 13;
 /// Bytes of the event's data.
 pub const LEN: usize = 147;
 
@@ -33,12 +28,6 @@ impl DdiEvent {
         // It fits: LEN is its length, which a test sees to.
         let _ = write!(data, "{self}");
         data
-    }
-
-    /// The digest by which a register of `bank` is extended.
-    #[must_use]
-    pub fn digest(&self, bank: Bank) -> Digest {
-        bank.digest(&[self.data().as_bytes()])
     }
 }
 

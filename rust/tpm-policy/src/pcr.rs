@@ -81,14 +81,6 @@ impl fmt::Debug for PcrMask {
     }
 }
 
-/// The value of a register after `event` was measured into it, which had the value `before`; `None` if they are of
-/// different banks.
-#[must_use]
-pub fn extended(before: &Digest, event: &Digest) -> Option<Digest> {
-    let bank = before.bank();
-    (bank == event.bank()).then(|| bank.digest(&[before.as_bytes(), event.as_bytes()]))
-}
-
 /// The value of a register that began at zero, after the events whose data are `events`.
 #[must_use]
 pub fn after<'a>(bank: Bank, events: impl IntoIterator<Item = &'a [u8]>) -> Digest {

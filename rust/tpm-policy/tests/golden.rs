@@ -35,9 +35,8 @@ fn event_of_a_ddi_and_the_register_after_it() {
     ];
     for (name, event, register) in expected {
         let bank = Bank::of(name).unwrap();
-        assert_eq!(EVENT.digest(bank).to_string(), event);
+        assert_eq!(bank.digest(&[data.as_bytes()]).to_string(), event);
         assert_eq!(pcr::after(bank, [data.as_bytes()]).to_string(), register);
-        assert_eq!(pcr::extended(&Digest::zero(bank), &EVENT.digest(bank)).unwrap().to_string(), register);
     }
 }
 
@@ -69,7 +68,6 @@ fn what_is_no_policy_or_name() {
     let [eleven, thirteen] = values();
     assert_eq!(PolicyDigest::new().pcr(Bank::Sha256, mask, &[eleven]), None, "a value too few");
     assert_eq!(PolicyDigest::new().pcr(Bank::Sha1, mask, &[eleven, thirteen]), None, "values of another bank");
-    assert_eq!(pcr::extended(&Digest::zero(Bank::Sha1), &eleven), None);
     assert_eq!(Name::of_public_area(b"\0\x01\0\x0cpub"), None, "a name by SHA-384");
     assert_eq!(Name::of_public_area(b"\0\x01\0"), None);
 }

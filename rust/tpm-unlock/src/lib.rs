@@ -35,7 +35,7 @@ pub mod unseal;
 pub mod volume;
 pub mod wire;
 
-pub use pcr::{extend, latch};
+pub use pcr::extend;
 pub use tpm::{Error, Tpm};
 pub use transport::{Transport, TransportError};
 pub use unseal::{SealedKey, SignedPolicy, UnsealError, unseal};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `TPM2_PCR_Extend` (part 3, 22.2): measures.
 
-use tpm_policy::event::LATCH;
-use tpm_policy::{Bank, Digests, digests};
+use tpm_policy::Digests;
 
 use crate::tpm::{Authorization, Command, Error, Tpm};
 use crate::transport::Transport;
@@ -29,15 +28,6 @@ pub fn extend<T: Transport>(tpm: &mut Tpm<T>, pcr: u8, digests: &Digests) -> Res
         let error = crate::wire::Malformed::Trailing { offset: 0, len: response.parameters.len() };
         Err(Error::Malformed { command, error })
     }
-}
-
-/// Extends a register once more, by what no image is ever measured as: what was sealed to its value can no longer be
-/// unsealed before the next reset.
-///
-/// # Errors
-/// As [`extend`].
-pub fn latch<T: Transport>(tpm: &mut Tpm<T>, pcr: u8, banks: &[Bank]) -> Result<(), Error> {
-    extend(tpm, pcr, &digests(banks, LATCH.as_bytes()))
 }
 
 /// `TPML_DIGEST_VALUES` (part 2, 10.9.6).

@@ -7,7 +7,6 @@
 use core::fmt;
 
 use boot_formats::luks2::Segment;
-use tpm_policy::PcrMask;
 use zeroize::Zeroizing;
 
 use crate::keyslot::VolumeKey;
@@ -60,12 +59,7 @@ pub enum Refusal {
     /// It is left to the system.
     Token(TokenError),
     /// Its policy holds nobody off.
-    Weak {
-        /// Over these registers.
-        registers: PcrMask,
-        /// Why.
-        policy: WeakPolicy,
-    },
+    Weak(WeakPolicy),
     /// The TPM gave no secret.
     Unseal(UnsealError),
     /// The secret does not open the keyslot.
@@ -105,7 +99,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(error) => error.fmt(f),
-            Self::Weak { policy, .. } => policy.fmt(f),
+            Self::Weak(policy) => policy.fmt(f),
             Self::Unseal(error) => error.fmt(f),
             Self::Volume(error) => error.fmt(f),
         }
@@ -158,9 +152,8 @@ fn secret<T: Transport>(
     rules: Rules,
     signatures: Option<&[u8]>,
 ) -> Result<Unsealed, Refusal> {
-    let registers = token.registers();
     if !rules.any_registers {
-        check_registers(registers, rules.measured).map_err(|policy| Refusal::Weak { registers, policy })?;
+        check_registers(token.registers(), rules.measured).map_err(Refusal::Weak)?;
     }
     let key = token.sealed_key(signatures).map_err(Refusal::Token)?;
     let mut secret: Unsealed = Zeroizing::default();

@@ -2,8 +2,8 @@
 //! From the file's bytes to a [`Config`].
 
 use super::{
-    CmdlineOther, Config, Error, EspFreeCount, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source, UnlockFailure,
-    Volume,
+    CmdlineOther, Config, DEFAULT_PCR, Error, EspFreeCount, Key, MAX_FILE, Measure, OnFailure, SignaturePath, Source,
+    UnlockFailure, Volume,
 };
 use crate::modules::ModuleName;
 use crate::stage::Stage;
@@ -22,8 +22,6 @@ const MAX_WATCHDOG: Duration = Duration::from_secs(600);
 const MAX_TPM_DEADLINE: Duration = Duration::from_secs(60);
 /// What the watchdog needs beyond the TPM's deadline: the same process says that it has passed.
 const WATCHDOG_SLACK: Duration = Duration::from_secs(1);
-/// The register that systemd keeps for system extensions.
-const DEFAULT_PCR: u8 = 13;
 /// What is there or not.
 const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
 const DEFAULT_INIT: &str = "/sbin/init";

@@ -8,7 +8,7 @@ use tpm_policy::{Bank, PcrMask};
 use tpm_unlock::Transport;
 use tpm_unlock::unseal::{SealedKey, SignedPolicy};
 
-use crate::machine::Wire;
+use crate::machine::{Machine, Wire};
 
 pub const SRK: u32 = 0x8100_0001;
 const OWNER: u32 = 0x4000_0001;
@@ -174,6 +174,15 @@ impl Enrolled {
             signed: (!self.public_key.is_empty()).then_some(signed),
         }
     }
+}
+
+/// A TPM with a storage root key, and a secret enrolled to its registers as they are.
+pub fn set_up(machine: &mut Machine, secret: &[u8], pcrs: &[u8]) -> (Wire, Enrolled) {
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    let enrolled = enrol(&mut wire, secret, srk, pcrs);
+    wire.forget();
+    (wire, enrolled)
 }
 
 /// Enrols a secret to registers as they are.

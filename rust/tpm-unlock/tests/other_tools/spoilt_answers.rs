@@ -7,14 +7,7 @@ use tpm_unlock::{Error, UnsealError, unseal};
 
 use crate::literal::SECRET;
 use crate::machine::{Machine, Spoil, Wire, tpm};
-use crate::owner::{Enrolled, enrol, left_over, make_ecc_srk};
-
-fn setup(machine: &mut Machine) -> (Wire, Enrolled) {
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
-    let enrolled = enrol(&mut wire, SECRET, srk, &[11]);
-    (wire, enrolled)
-}
+use crate::owner::{Enrolled, left_over, set_up};
 
 fn attempt(wire: &mut Wire, enrolled: &Enrolled, spoil: Spoil) -> Result<Vec<u8>, UnsealError> {
     wire.forget();
@@ -41,7 +34,7 @@ fn only(code: CommandCode, mut change: impl FnMut(&mut Vec<u8>) + 'static) -> Sp
 #[test]
 fn every_byte_of_the_secrets_answer_is_protected() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = setup(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11]);
     assert_eq!(attempt(&mut wire, &enrolled, Box::new(|_, _, _| ())).unwrap(), SECRET);
     let len = wire.received[3].len();
     assert!(len > 100, "{len}");
@@ -72,7 +65,7 @@ fn every_byte_of_the_secrets_answer_is_protected() {
 #[test]
 fn every_answer_that_is_cut_is_refused() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = setup(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11]);
     attempt(&mut wire, &enrolled, Box::new(|_, _, _| ())).unwrap();
     let lengths: Vec<usize> = wire.received.iter().map(Vec::len).collect();
     for (number, len) in lengths.into_iter().enumerate() {
@@ -109,7 +102,7 @@ fn every_answer_that_is_cut_is_refused() {
 #[test]
 fn garbage_is_refused() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = setup(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11]);
     for (garbage, expected) in [
         (vec![], Malformed::Truncated { offset: 0, needed: 2, available: 0 }),
         (vec![0xff; 64], Malformed::Value { offset: 2, found: u32::MAX, expected: 64 }),
@@ -133,7 +126,7 @@ fn garbage_is_refused() {
 #[test]
 fn answer_of_another_session_is_refused() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = setup(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11]);
     attempt(&mut wire, &enrolled, Box::new(|_, _, _| ())).unwrap();
     let recorded = wire.received[3].clone();
     let replay = move |response: &mut Vec<u8>| response.clone_from(&recorded);
@@ -146,7 +139,7 @@ fn answer_of_another_session_is_refused() {
 #[test]
 fn refusals_have_their_names() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = setup(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11]);
     let refused = |code: u32| {
         move |response: &mut Vec<u8>| {
             *response = [&[0x80, 1, 0, 0, 0, 10][..], &code.to_be_bytes()].concat();

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Policies that a key signs anew for each release.
 
+use tpm_policy::event::LATCH;
 use tpm_policy::name::Name;
 use tpm_policy::policy::PolicyDigest;
 use tpm_policy::signing_key::{self, Exponent};
-use tpm_policy::{Bank, PcrMask, digests, signatures};
+use tpm_policy::{Bank, PcrMask, signatures};
 use tpm_unlock::unseal::Unsealed;
 use tpm_unlock::wire::CommandCode;
-use tpm_unlock::{UnsealError, extend, latch, unseal};
+use tpm_unlock::{UnsealError, unseal};
 
 use crate::literal::SECRET;
-use crate::machine::{Machine, Wire, tpm};
+use crate::machine::{Machine, Wire, measure, tpm};
 use crate::owner::{self, Enrolled, left_over, literal_policy, seal};
 use crate::signer::{Signer, json};
+
+/// A TPM, a signer, and a secret enrolled to whatever he signs about registers 11 and 13; and the policy that they are as they are.
+fn set_up(machine: &mut Machine, literal: &[u8], form: Exponent) -> (Wire, Signer, Enrolled, PolicyDigest) {
+    let mut wire = machine.connect();
+    let signer = Signer::rsa();
+    let enrolled = enrol(&mut wire, &signer, literal, form);
+    let policy = current(&mut wire);
+    (wire, signer, enrolled, policy)
+}
 
 /// Enrolled to whatever `signer` signs about registers 11 and 13, and to `literal` as they are.
 fn enrol(wire: &mut Wire, signer: &Signer, literal: &[u8], form: Exponent) -> Enrolled {
@@ -53,10 +63,7 @@ fn current(wire: &mut Wire) -> PolicyDigest {
 #[test]
 fn one_signature_costs_nine_commands_and_several_cost_ten() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let signer = Signer::rsa();
-    let mut enrolled = enrol(&mut wire, &signer, &[], Exponent::Number);
-    let policy = current(&mut wire);
+    let (mut wire, signer, mut enrolled, policy) = set_up(&mut machine, &[], Exponent::Number);
     let good = signer.entry(&[11, 13], &policy);
     enrolled.signatures = json(std::slice::from_ref(&good));
     assert_eq!(attempt(&mut wire, &enrolled).unwrap(), SECRET);
@@ -85,17 +92,13 @@ fn one_signature_costs_nine_commands_and_several_cost_ten() {
 #[test]
 fn with_extend_and_latch_there_are_twelve_commands_and_none_unseals_after_it() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let signer = Signer::rsa();
-    let mut enrolled = enrol(&mut wire, &signer, &[], Exponent::Number);
-    let mut tpm_of_wire = tpm(&mut wire);
-    extend(&mut tpm_of_wire, 13, &digests(&[Bank::Sha256], b"release 2")).unwrap();
-    drop(tpm_of_wire);
+    let (mut wire, signer, mut enrolled, _) = set_up(&mut machine, &[], Exponent::Number);
+    measure(&mut wire, 13, "release 2");
     let policy = current(&mut wire);
     enrolled.signatures =
         json(&[signer.entry(&[11, 13], &PolicyDigest::of_bytes([1; 32])), signer.entry(&[11, 13], &policy)]);
     assert_eq!(attempt(&mut wire, &enrolled).unwrap(), SECRET);
-    latch(&mut tpm(&mut wire), 13, &[Bank::Sha256]).unwrap();
+    measure(&mut wire, 13, LATCH);
     let extend_before = 1;
     assert_eq!(wire.sent.len() + extend_before, 12, "{:x?}", wire.codes());
     assert_eq!(attempt(&mut wire, &enrolled), Err(UnsealError::PcrMismatch));
@@ -104,26 +107,20 @@ fn with_extend_and_latch_there_are_twelve_commands_and_none_unseals_after_it() {
 #[test]
 fn signed_and_literal_registers_in_one_policy() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let signer = Signer::rsa();
-    let mut enrolled = enrol(&mut wire, &signer, &[7], Exponent::Number);
-    let policy = current(&mut wire);
+    let (mut wire, signer, mut enrolled, policy) = set_up(&mut machine, &[7], Exponent::Number);
     enrolled.signatures = json(&[signer.entry(&[11, 13], &policy)]);
     assert_eq!(attempt(&mut wire, &enrolled).unwrap(), SECRET);
     assert_eq!(wire.sent.len(), 10);
-    extend(&mut tpm(&mut wire), 7, &digests(&[Bank::Sha256], b"other keys of Secure Boot")).unwrap();
+    measure(&mut wire, 7, "other keys of Secure Boot");
     assert_eq!(attempt(&mut wire, &enrolled), Err(UnsealError::PcrMismatch));
 }
 
 #[test]
 fn updated_image_with_a_signed_policy_gets_the_key_and_an_unsigned_one_does_not() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let signer = Signer::rsa();
-    let mut enrolled = enrol(&mut wire, &signer, &[], Exponent::Number);
-    let first = current(&mut wire);
+    let (mut wire, signer, mut enrolled, first) = set_up(&mut machine, &[], Exponent::Number);
     enrolled.signatures = json(&[signer.entry(&[11, 13], &first)]);
-    extend(&mut tpm(&mut wire), 13, &digests(&[Bank::Sha256], b"release 2")).unwrap();
+    measure(&mut wire, 13, "release 2");
     assert_eq!(attempt(&mut wire, &enrolled), Err(UnsealError::PcrMismatch), "one signature");
     let second = current(&mut wire);
     let unsigned = json(&[signer.entry(&[11, 13], &first), signer.entry(&[11, 13], &PolicyDigest::new())]);
@@ -137,10 +134,7 @@ fn updated_image_with_a_signed_policy_gets_the_key_and_an_unsigned_one_does_not(
 #[test]
 fn policy_of_the_other_form_of_the_same_key_is_recognised() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let signer = Signer::rsa();
-    let mut enrolled = enrol(&mut wire, &signer, &[], Exponent::Default);
-    let policy = current(&mut wire);
+    let (mut wire, signer, mut enrolled, policy) = set_up(&mut machine, &[], Exponent::Default);
     enrolled.signatures = json(&[signer.entry(&[11, 13], &policy)]);
     assert_eq!(attempt(&mut wire, &enrolled).unwrap(), SECRET);
 }
@@ -148,10 +142,8 @@ fn policy_of_the_other_form_of_the_same_key_is_recognised() {
 #[test]
 fn signature_of_another_key_is_refused() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let (signer, other) = (Signer::rsa(), Signer::rsa());
-    let mut enrolled = enrol(&mut wire, &signer, &[], Exponent::Number);
-    let policy = current(&mut wire);
+    let (mut wire, signer, mut enrolled, policy) = set_up(&mut machine, &[], Exponent::Number);
+    let other = Signer::rsa();
 
     enrolled.signatures = json(&[other.entry(&[11, 13], &policy)]);
     assert_eq!(attempt(&mut wire, &enrolled), Err(UnsealError::NoSignature));
@@ -178,10 +170,7 @@ fn signature_of_another_key_is_refused() {
 #[test]
 fn keys_and_signatures_that_cannot_be_used() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let signer = Signer::rsa();
-    let mut enrolled = enrol(&mut wire, &signer, &[], Exponent::Number);
-    let policy = current(&mut wire);
+    let (mut wire, signer, mut enrolled, policy) = set_up(&mut machine, &[], Exponent::Number);
     let good = signer.entry(&[11, 13], &policy);
     let mut refusal = |signatures: &[u8]| {
         enrolled.signatures = signatures.to_vec();

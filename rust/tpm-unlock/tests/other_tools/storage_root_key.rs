@@ -8,7 +8,7 @@ use tpm_unlock::{UnsealError, unseal};
 
 use crate::literal::SECRET;
 use crate::machine::{Machine, Wire, tpm};
-use crate::owner::{self, Enrolled, SRK, enrol, left_over};
+use crate::owner::{self, Enrolled, SRK, enrol, left_over, set_up};
 
 fn attempt(wire: &mut Wire, enrolled: &Enrolled) -> Result<Vec<u8>, UnsealError> {
     let mut out = Unsealed::default();
@@ -21,11 +21,8 @@ fn attempt(wire: &mut Wire, enrolled: &Enrolled) -> Result<Vec<u8>, UnsealError>
 #[test]
 fn without_the_tokens_copy_the_key_is_read_from_the_tpm() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = owner::make_ecc_srk(&mut wire);
-    let mut enrolled = enrol(&mut wire, SECRET, srk, &[11]);
+    let (mut wire, mut enrolled) = set_up(&mut machine, SECRET, &[11]);
     enrolled.srk = None;
-    wire.forget();
     assert_eq!(attempt(&mut wire, &enrolled).unwrap(), SECRET);
     assert_eq!(wire.codes()[0], CommandCode::ReadPublic.value());
 }
@@ -46,9 +43,7 @@ fn rsa_key_salts_the_session_too() {
 #[test]
 fn missing_key_is_named() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = owner::make_ecc_srk(&mut wire);
-    let mut enrolled = enrol(&mut wire, SECRET, srk, &[11]);
+    let (mut wire, mut enrolled) = set_up(&mut machine, SECRET, &[11]);
     owner::remove_srk(&mut wire);
     assert_eq!(attempt(&mut wire, &enrolled), Err(UnsealError::SrkMissing { handle: SRK }));
     enrolled.srk = None;
@@ -58,9 +53,7 @@ fn missing_key_is_named() {
 #[test]
 fn key_of_another_owner_is_named() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = owner::make_ecc_srk(&mut wire);
-    let mut enrolled = enrol(&mut wire, SECRET, srk, &[11]);
+    let (mut wire, mut enrolled) = set_up(&mut machine, SECRET, &[11]);
     owner::clear(&mut wire);
     owner::make_ecc_srk(&mut wire);
     assert_eq!(attempt(&mut wire, &enrolled), Err(UnsealError::SrkReplaced { handle: SRK }));

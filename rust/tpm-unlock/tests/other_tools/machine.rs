@@ -9,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tpm_policy::{Bank, digests};
 use tpm_unlock::tpm::NoEntropy;
-use tpm_unlock::{Tpm, Transport, TransportError};
+use tpm_unlock::{Tpm, Transport, TransportError, extend};
 use tpm2_protocol::frame::TpmCommand;
 
 /// How long swtpm may take to start, or to answer.
@@ -120,4 +121,9 @@ pub fn random(bytes: &mut [u8]) -> Result<(), NoEntropy> {
 /// The TPM as the boot stage has it.
 pub fn tpm(wire: &mut Wire) -> Tpm<&mut Wire> {
     Tpm::new(wire, random, PATIENCE)
+}
+
+/// Measures into the SHA-256 bank, as the boot stage does.
+pub fn measure(wire: &mut Wire, pcr: u8, event: &str) {
+    extend(&mut tpm(wire), pcr, &digests(&[Bank::Sha256], event.as_bytes())).unwrap();
 }

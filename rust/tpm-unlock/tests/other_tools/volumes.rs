@@ -2,19 +2,25 @@
 //! A volume, a TPM, and what comes of the two.
 
 use boot_formats::hex::Hex;
-use tpm_policy::event::DdiEvent;
+use tpm_policy::PcrMask;
+use tpm_policy::event::{DdiEvent, LATCH};
 use tpm_policy::policy::PolicyDigest;
-use tpm_policy::{Bank, PcrMask, digests};
 use tpm_unlock::unlock::{Opened, Rules, UnlockError, unlock};
 use tpm_unlock::volume::passphrase;
-use tpm_unlock::{extend, latch};
 
-use crate::machine::{Machine, Wire, tpm};
+use crate::machine::{Machine, Wire, measure, tpm};
 use crate::owner::{clear, left_over, literal_policy, make_ecc_srk, make_other_srk, remove_srk, seal};
 use crate::workshop::{MINIMAL, Volume};
 
 const SECRET: &[u8; 32] = b"the secret of thirty-two bytes..";
 const RULES: Rules = Rules { measured: 13, any_registers: false };
+
+/// A TPM, and its storage root key.
+fn set_up(machine: &mut Machine) -> (Wire, Vec<u8>) {
+    let mut wire = machine.connect();
+    let srk = make_ecc_srk(&mut wire);
+    (wire, srk)
+}
 
 /// A volume whose only keyslot is that of a token.
 fn enrolled(wire: &mut Wire, srk: &[u8], pcrs: &[u8]) -> Volume {
@@ -55,8 +61,7 @@ fn words(wire: &mut Wire, volume: &Volume) -> String {
 #[test]
 fn volume_opens_to_the_key_that_cryptsetup_finds() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
+    let (mut wire, srk) = set_up(&mut machine);
     let volume = enrolled(&mut wire, &srk, &[11, 13]);
     wire.forget();
     let opened = unlock(&mut tpm(&mut wire), &volume, RULES, None).map_err(|error| error.to_string()).unwrap();
@@ -73,25 +78,23 @@ fn volume_opens_to_the_key_that_cryptsetup_finds() {
 #[test]
 fn another_image_and_the_latch_keep_it_shut() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
+    let (mut wire, srk) = set_up(&mut machine);
     let volume = enrolled(&mut wire, &srk, &[11, 13]);
     assert!(open(&mut wire, &volume, RULES).is_ok());
-    latch(&mut tpm(&mut wire), 13, &[Bank::Sha256]).unwrap();
+    measure(&mut wire, 13, LATCH);
     let shut = "token 0: the registers are not as the policy wants them";
     assert_eq!(words(&mut wire, &volume), shut);
 
     let event = DdiEvent { root_hash: [1; 32], signer: [2; 32] }.data();
     let volume = enrolled(&mut wire, &srk, &[11, 13]);
-    extend(&mut tpm(&mut wire), 13, &digests(&[Bank::Sha256], event.as_bytes())).unwrap();
+    measure(&mut wire, 13, &event);
     assert_eq!(words(&mut wire, &volume), shut);
 }
 
 #[test]
 fn policy_that_holds_nobody_off_is_refused_unless_that_is_asked_for() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
+    let (mut wire, srk) = set_up(&mut machine);
     for (pcrs, expected) in [
         (&[13][..], "token 0: policy over register 13 alone, which any kernel can extend"),
         (&[11, 13, 16], "token 0: policy over register 16, which a running system can reset"),
@@ -108,8 +111,7 @@ fn policy_that_holds_nobody_off_is_refused_unless_that_is_asked_for() {
 #[test]
 fn storage_root_key_that_is_missing_or_another_is_named() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
+    let (mut wire, srk) = set_up(&mut machine);
     let volume = enrolled(&mut wire, &srk, &[11, 13]);
     remove_srk(&mut wire);
     assert_eq!(words(&mut wire, &volume), "token 0: no storage root key at 0x81000001");
@@ -122,8 +124,7 @@ fn storage_root_key_that_is_missing_or_another_is_named() {
 #[test]
 fn second_token_opens_where_the_first_is_not_ours() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
+    let (mut wire, srk) = set_up(&mut machine);
     let volume = Volume::make(&passphrase(SECRET).unwrap(), &MINIMAL);
     assert_eq!(words(&mut wire, &volume), "no token of type systemd-tpm2");
     volume.import_token(r#"{"type":"of somebody else","keyslots":["0"]}"#);
@@ -139,8 +140,7 @@ fn second_token_opens_where_the_first_is_not_ours() {
 #[test]
 fn secret_of_another_keyslot_does_not_open_the_volume() {
     let mut machine = Machine::start();
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
+    let (mut wire, srk) = set_up(&mut machine);
     let volume = Volume::make(b"somebody else's", &MINIMAL);
     let wrong = token(&mut wire, &srk, &[11, 13], SECRET);
     volume.import_token(&wrong);

@@ -1,32 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Policies over registers as they were.
 
-use tpm_policy::event::DdiEvent;
+use tpm_policy::event::{DdiEvent, LATCH};
 use tpm_policy::{Bank, PcrMask, digests, pcr};
 use tpm_unlock::unseal::{Unsealed, prepare};
 use tpm_unlock::wire::CommandCode;
-use tpm_unlock::{UnsealError, extend, latch, unseal};
+use tpm_unlock::{UnsealError, extend, unseal};
 
-use crate::machine::{Machine, tpm};
-use crate::owner::{Enrolled, enrol, left_over, make_ecc_srk, read_pcrs};
+use crate::machine::{Machine, measure, tpm};
+use crate::owner::{Enrolled, left_over, make_ecc_srk, read_pcrs, set_up};
 
 pub const SECRET: &[u8] = b"the secret of thirty-two bytes..";
 const EVENT: DdiEvent = DdiEvent { root_hash: [7; 32], signer: [9; 32] };
 
-/// Enrolled to registers 11 and 13 as they are after the event; then the machine is reset, as it were: a new one has its state no
-/// more, so the register that counts is one that can be reset.
-fn enrolled(machine: &mut Machine) -> (crate::machine::Wire, Enrolled) {
-    let mut wire = machine.connect();
-    let srk = make_ecc_srk(&mut wire);
-    let enrolled = enrol(&mut wire, SECRET, srk, &[11, 13]);
-    wire.forget();
-    (wire, enrolled)
-}
-
 #[test]
 fn literal_policy_unseals_in_five_commands() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = enrolled(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     let mut out = Unsealed::default();
     unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out).unwrap();
     assert_eq!(out.as_slice(), SECRET);
@@ -69,8 +59,8 @@ fn literal_policy_costs_seven_commands_with_extend_and_latch_and_none_unseals_af
     extend(&mut tpm, 13, &digests(&[Bank::Sha256], EVENT.data().as_bytes())).unwrap();
     prepared.finish(&mut tpm, &mut out).unwrap();
     assert_eq!(out.as_slice(), SECRET);
-    latch(&mut tpm, 13, &[Bank::Sha256]).unwrap();
     drop(tpm);
+    measure(&mut wire, 13, LATCH);
     assert_eq!(wire.sent.len(), 7, "{:x?}", wire.codes());
 
     let again = unseal(&mut crate::machine::tpm(&mut wire), &enrolled.key(), &mut out);
@@ -82,12 +72,10 @@ fn literal_policy_costs_seven_commands_with_extend_and_latch_and_none_unseals_af
 #[test]
 fn another_image_gets_no_key_and_leaves_nothing_behind() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = enrolled(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     let mut out = Unsealed::default();
-    let mut tpm = tpm(&mut wire);
-    extend(&mut tpm, 13, &digests(&[Bank::Sha256], EVENT.data().as_bytes())).unwrap();
-    assert_eq!(unseal(&mut tpm, &enrolled.key(), &mut out), Err(UnsealError::PcrMismatch));
-    drop(tpm);
+    measure(&mut wire, 13, &EVENT.data());
+    assert_eq!(unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out), Err(UnsealError::PcrMismatch));
     assert!(out.is_empty());
     assert_eq!(left_over(&mut wire), []);
 }
@@ -95,7 +83,7 @@ fn another_image_gets_no_key_and_leaves_nothing_behind() {
 #[test]
 fn register_that_changes_between_assertion_and_unsealing_is_noticed() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = enrolled(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     let mut out = Unsealed::default();
     let mut extended = false;
     let extend_13 = {
@@ -128,7 +116,7 @@ fn register_that_changes_between_assertion_and_unsealing_is_noticed() {
 #[test]
 fn prepared_key_that_is_abandoned_leaves_nothing_behind() {
     let mut machine = Machine::start();
-    let (mut wire, enrolled) = enrolled(&mut machine);
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     let mut tpm = tpm(&mut wire);
     prepare(&mut tpm, &enrolled.key()).unwrap().abandon(&mut tpm);
     drop(tpm);
