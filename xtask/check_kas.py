@@ -7,6 +7,7 @@ Beyond the schema: what a file includes is there, and the lock has a commit for 
 Needs kas (for its schema), jsonschema and PyYAML. The last line is `N passed, N failed`; the exit status is 1 if any failed.
 """
 
+import functools
 import importlib.util
 import json
 import pathlib
@@ -14,6 +15,7 @@ import re
 import sys
 
 import jsonschema
+import tally
 import yaml
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -46,23 +48,9 @@ def check(layer, path, validator):
 def main():
     layer = pathlib.Path(sys.argv[1]).resolve()
     validator = jsonschema.Draft7Validator(schema())
-    passed = failed = 0
-    for path in sorted((layer / "kas").rglob("*.yml")):
-        # A workflow for other tools.
-        if path.parent.name == "ci":
-            continue
-        try:
-            check(layer, path, validator)
-            passed += 1
-            print(f"ok {path.relative_to(layer)}")
-        except Exception as error:  # of any of the libraries
-            failed += 1
-            print(f"FAILED {path.relative_to(layer)}: {type(error).__name__}: {error}")
-    if not passed:
-        failed += 1
-        print(f"FAILED {layer}/kas: no kas file")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    # ci/ has a workflow for other tools.
+    paths = [path for path in sorted((layer / "kas").rglob("*.yml")) if path.parent.name != "ci"]
+    return tally.run((path.relative_to(layer), functools.partial(check, layer, path, validator)) for path in paths)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,8 @@ const RECIPE: u32 = 1;
 /// Measured with the packages below.
 const COST: Cost = Cost { what: "tools", disk_mib: 2210, download_mib: 530, seconds: 70 };
 
-/// The packages, by what needs them.
-const PACKAGES: &[&str] = &[
-    // The ground: programs that scripts and makefiles take for granted, and the links bin, lib, sbin, lib64.
+/// The ground of any root: programs that scripts and makefiles take for granted, and the links bin, lib, sbin, lib64.
+pub(crate) const GROUND: &[&str] = &[
     "base-files",
     "bash",
     "coreutils",
@@ -40,6 +39,10 @@ const PACKAGES: &[&str] = &[
     "mawk",
     "sed",
     "tar",
+];
+
+/// The other packages, by what needs them.
+const PACKAGES: &[&str] = &[
     // Running: the machine and its TPM.
     "qemu-system-arm",
     "swtpm",
@@ -197,12 +200,12 @@ const KERNEL_SOURCE_HASH: &str = "/usr/src/linux-source-6.12.tar.xz.sha256";
 
 fn key() -> Key {
     Key::new(RECIPE)
-        .bytes("packages", PACKAGES.join(" ").as_bytes())
+        .bytes("packages", [GROUND, PACKAGES].concat().join(" ").as_bytes())
         .bytes("suites", debian::SUITES.join(" ").as_bytes())
 }
 
 fn build(cache: &Cache, root: &Path) -> Result<()> {
-    unpack(cache, KIND, PACKAGES, root)?;
+    unpack(cache, KIND, &[GROUND, PACKAGES].concat(), root)?;
     finish(root).with_context(|| format!("cannot finish {}", root.display()))
 }
 

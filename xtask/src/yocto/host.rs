@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::cache::{Cache, Key};
 use crate::debian;
 use crate::plan::Cost;
-use crate::tools::{self, Tools};
+use crate::tools::{self, GROUND, Tools};
 
 const KIND: &str = "yocto-host";
 /// Raise it when the code below makes another root of the same packages.
@@ -20,23 +20,10 @@ const RECIPE: u32 = 2;
 const COST: Cost = Cost { what: "a build host for BitBake", disk_mib: 1500, download_mib: 350, seconds: 60 };
 
 const PACKAGES: &[&str] = &[
-    // The ground.
-    "base-files",
+    // What of the ground Debian's own packages take for granted.
     "base-passwd",
-    "bash",
-    "coreutils",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "findutils",
-    "grep",
-    "gzip",
-    "hostname",
     "libc-bin",
     "login",
-    "mawk",
-    "sed",
-    "tar",
     "util-linux",
     // HOSTTOOLS of openembedded-core's bitbake.conf.
     "binutils",
@@ -87,7 +74,7 @@ pub fn cost(cache: &Cache) -> Option<Cost> {
 /// Packages cannot be had, or the host allows no way to run programs of the root.
 pub fn ensure(cache: &Cache) -> Result<Tools> {
     let root = cache.entry(KIND, &key(), |root| {
-        tools::unpack(cache, KIND, PACKAGES, root)?;
+        tools::unpack(cache, KIND, &[GROUND, PACKAGES].concat(), root)?;
         finish(root).with_context(|| format!("cannot finish {}", root.display()))
     })?;
     Tools::in_root(cache, root)
@@ -95,7 +82,7 @@ pub fn ensure(cache: &Cache) -> Result<Tools> {
 
 fn key() -> Key {
     Key::new(RECIPE)
-        .bytes("packages", PACKAGES.join(" ").as_bytes())
+        .bytes("packages", [GROUND, PACKAGES].concat().join(" ").as_bytes())
         .bytes("suites", debian::SUITES.join(" ").as_bytes())
 }
 
