@@ -58,6 +58,10 @@ signed_ddi_image() {
 	image=${IMGDEPLOYDIR}/${IMAGE_NAME}
 	# By its link: where this task alone runs again, the erofs has the time of another build in its name.
 	erofs=${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.erofs-lz4hc
+	# What this task made when it ran before, perhaps by another way of signing, would be deployed beside what it makes now.
+	for type in signed-ddi unsigned-ddi roothash; do
+		rm -f ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}*.$type
+	done
 	case ${SIGNED_DDI_FLOW} in
 	key)
 		ddi build --erofs $erofs --key '${INITOVERLAYFS_SIGNING_KEY}' --cert '${INITOVERLAYFS_CERTIFICATE}' \
