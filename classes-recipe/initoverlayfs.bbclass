@@ -11,6 +11,9 @@ INITOVERLAYFS_CHOICES[INITOVERLAYFS_SIGNING] = "key detached"
 INITOVERLAYFS_CHOICES[INITOVERLAYFS_SIGNATURE_CHECK] = "kernel user-space"
 INITOVERLAYFS_CHOICES[INITOVERLAYFS_OVERLAY] = "on off"
 INITOVERLAYFS_CHOICES[INITOVERLAYFS_MEASURE] = "none prefer require"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_UNLOCK_FAILURE] = "refuse ignore"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_UNLOCK_DISCARD] = "on off"
+INITOVERLAYFS_CHOICES[INITOVERLAYFS_UNLOCK_LATCH] = "on off"
 INITOVERLAYFS_CHOICES[INITOVERLAYFS_DANGEROUSLY_UNSIGNED] = "0 1"
 INITOVERLAYFS_CHOICES[INITOVERLAYFS_DEBUG] = "0 1"
 # Several of these, none twice.
@@ -80,11 +83,16 @@ def initoverlayfs_check(d):
         initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING', 'but INITOVERLAYFS_SIGNING_KEY is set: expected "key", or no key')
     if d.getVar('INITOVERLAYFS_SIGNATURE') and d.getVar('INITOVERLAYFS_SIGNING') != 'detached':
         initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNATURE', 'is for INITOVERLAYFS_SIGNING = "detached" alone')
-    if d.getVar('INITOVERLAYFS_DEBUG') == '1':
-        for path in trusted:
-            if not initoverlayfs_is_development(path):
-                initoverlayfs_fatal(d, 'INITOVERLAYFS_DEBUG', 'a debug option together with the production certificate %s: '
-                                    'expected one whose common name contains DEVELOPMENT' % path)
+    volumes = (d.getVar('INITOVERLAYFS_UNLOCK') or '').split()
+    guid = '-'.join('[0-9A-Fa-f]{%d}' % digits for digits in (8, 4, 4, 4, 12))
+    if len(volumes) > 4 or not all(re.fullmatch('[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}=' + guid, volume) for volume in volumes):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_UNLOCK', 'expected at most four NAME=PARTUUID')
+    if volumes and d.getVar('INITOVERLAYFS_MEASURE') == 'none':
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_UNLOCK', 'a key that the TPM gives for what was measured: '
+                            'expected INITOVERLAYFS_MEASURE = "prefer" or "require"')
+    if volumes and d.getVar('INITOVERLAYFS_DEBUG') == '1':
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_UNLOCK', 'no volume is opened where any command line is taken: '
+                            'expected INITOVERLAYFS_DEBUG = "0"')
 
     collections = (d.getVar('BBFILE_COLLECTIONS') or '').split()
     for feature in (d.getVar('INITOVERLAYFS_FEATURES') or '').split():
@@ -97,12 +105,6 @@ def initoverlayfs_der(path):
     with open(path) as file:
         found = re.search('-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----', file.read(), re.S)
     return base64.b64decode(found.group(1)) if found else b''
-
-# Whether the subject's common name (2.5.4.3), the last that the certificate holds, contains DEVELOPMENT.
-def initoverlayfs_is_development(path):
-    der = initoverlayfs_der(path)
-    at = der.rfind(b'\x06\x03\x55\x04\x03')
-    return at >= 0 and b'DEVELOPMENT' in der[at + 7:at + 7 + der[at + 6]]
 
 # Settings without which nothing can be built.
 def initoverlayfs_check_required(d, names):

@@ -13,6 +13,7 @@ inherit initoverlayfs
 # What dm-verity, erofs, vfat and the loop device need, built in or not; then what each storage is.
 MINI_INITRAMFS_MODULES = "dm_mod dm_verity crypto-sha256 erofs vfat nls_cp437 nls_iso8859-1 loop"
 MINI_INITRAMFS_MODULES += "${@'overlay' if d.getVar('INITOVERLAYFS_OVERLAY') == 'on' else ''}"
+MINI_INITRAMFS_MODULES += "${@'dm_crypt crypto-xts crypto-aes' if d.getVar('INITOVERLAYFS_UNLOCK') else ''}"
 MINI_INITRAMFS_MODULES_OF[mmc] = "mmc_block"
 MINI_INITRAMFS_MODULES_OF[nvme] = "nvme"
 MINI_INITRAMFS_MODULES_OF[ufs] = "ufshcd-core sd_mod"
@@ -38,6 +39,12 @@ def mini_initramfs_config(d):
     for index, _ in enumerate((d.getVar('INITOVERLAYFS_TRUSTED_CERTIFICATES') or '').split()):
         lines.append('certificate = certificate-%d.der' % index)
     line('measure', 'INITOVERLAYFS_MEASURE')
+    volumes = (d.getVar('INITOVERLAYFS_UNLOCK') or '').split()
+    lines += ['unlock = ' + volume.replace('=', ' ') for volume in volumes]
+    if volumes:
+        line('unlock-failure', 'INITOVERLAYFS_UNLOCK_FAILURE')
+        line('unlock-discard', 'INITOVERLAYFS_UNLOCK_DISCARD')
+        line('unlock-latch', 'INITOVERLAYFS_UNLOCK_LATCH')
     line('overlay', 'INITOVERLAYFS_OVERLAY')
     line('init', 'INITOVERLAYFS_INIT')
     line('watchdog', 'INITOVERLAYFS_WATCHDOG')
@@ -82,6 +89,7 @@ do_image_cpio[file-checksums] += "${@' '.join(path + ':True' for path in ((d.get
 # forcevariable: image.bbclass inherits image_types last of all, whose command would be the whole root file system.
 IMAGE_CMD:cpio:forcevariable = "mini_initramfs_image"
 
+mini_initramfs_image[vardepsexclude] += "INITOVERLAYFS_TRUSTED_CERTIFICATES"
 mini_initramfs_image() {
 	set -- --init ${IMAGE_ROOTFS}/init --config ${MINI_INITRAMFS_INPUT}/initoverlayfs.conf
 	for certificate in ${MINI_INITRAMFS_INPUT}/*.der; do
@@ -91,5 +99,5 @@ mini_initramfs_image() {
 		[ ! -d $modules ] || set -- "$@" --modules $modules
 	done
 	mini-initramfs "$@" --output ${IMGDEPLOYDIR}/${IMAGE_NAME}.cpio \
-		|| bbfatal 'no mini-initramfs: what is wrong with its configuration (INITOVERLAYFS_ variables), certificates or kernel modules stands above'
+		|| bbfatal 'no mini-initramfs by INITOVERLAYFS_TRUSTED_CERTIFICATES = "${INITOVERLAYFS_TRUSTED_CERTIFICATES}", INITOVERLAYFS_DEBUG = "${INITOVERLAYFS_DEBUG}" and the other variables that its configuration is made of: mini-initramfs says why, above'
 }

@@ -8,13 +8,14 @@ names the variable, its value and what is allowed; right ones have to pass. What
 Needs the `bb` package, as parse_layer.py. The last line is `N passed, N failed`; the exit status is 1 if any failed.
 """
 
-import base64
+import functools
 import logging
 import pathlib
 import sys
 import tempfile
 
 import parse_layer
+import tally
 from parse_layer import bb
 
 RECIPE = 'LICENSE = "MIT"\nSUMMARY = "stand-in"\nIMAGE_FSTYPES = "signed-ddi"\ninherit signed-ddi mini-initramfs\n'
@@ -31,22 +32,15 @@ class Heard(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def certificate(path, common_name):
-    """A file that has of a certificate what the class looks at: the subject's common name."""
-    name = common_name.encode()
-    der = b"\x06\x03\x55\x04\x03\x0c" + bytes([len(name)]) + name
-    path.write_text(f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(der).decode()}\n-----END CERTIFICATE-----\n")
-    return str(path)
-
-
 def cases(folder):
-    """Name, settings, and what has to be said; None where nothing may be wrong."""
+    """Name, settings, what has to be said (None where nothing may be wrong), and lines that the configuration has to have."""
     key = folder / "key.pem"
     key.touch()
-    development = certificate(folder / "development.pem", "demo DEVELOPMENT")
-    release = certificate(folder / "release.pem", "demo release")
+    certificate = folder / "certificate.pem"
+    # Of its contents the classes count the certificates.
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
     good = {
-        "INITOVERLAYFS_CERTIFICATE": development,
+        "INITOVERLAYFS_CERTIFICATE": str(certificate),
         "INITOVERLAYFS_SIGNING_KEY": str(key),
         "INITOVERLAYFS_DEVICES": "/devices/x",
     }
@@ -59,17 +53,17 @@ def cases(folder):
     yield "values that are right", good, None
     yield "no key and no certificate", {}, ("INITOVERLAYFS_CERTIFICATE is not set", "docs/variables.md")
     yield "no disk", good | {"INITOVERLAYFS_DEVICES": ""}, ("INITOVERLAYFS_DEVICES is not set", "docs/variables.md")
-    yield "debug, development key", good | {"INITOVERLAYFS_DEBUG": "1"}, None
+    yield "debug", good | {"INITOVERLAYFS_DEBUG": "1"}, None
     yield wrong("SIGNING_KEY", str(key), "a key without a certificate", CERTIFICATE="")
     yield wrong("SIGNING_KEY", "/nonexistent/key.pem", "/nonexistent/key.pem is none")
     yield wrong("SIGNING_KEY", "pkcs11:object=boot", "set INITOVERLAYFS_OPENSSL_CONF")
     yield wrong("CERTIFICATE", "certificate.pem", "expected the absolute path of a file")
-    yield wrong("TRUSTED_CERTIFICATES", " ".join([development] * 5), "expected at most four paths")
+    yield wrong("TRUSTED_CERTIFICATES", " ".join([str(certificate)] * 5), "expected at most four paths")
     two = folder / "two.pem"
-    two.write_text(pathlib.Path(development).read_text() * 2)
+    two.write_text(certificate.read_text() * 2)
     yield wrong("TRUSTED_CERTIFICATES", str(two), "expected one certificate, as PEM")
     yield wrong("SIGNING_KEY", "pkcs11:object=boot?pin-value=1234", "use pin-source=")
-    yield wrong("TRUSTED_CERTIFICATES", f"{development} /nonexistent.pem", "/nonexistent.pem is none")
+    yield wrong("TRUSTED_CERTIFICATES", f"{certificate} /nonexistent.pem", "/nonexistent.pem is none")
     yield wrong("SOURCES", "esp-file tape", "expected words out of: esp-file partition")
     yield wrong("SOURCES", "", "expected at least one of: esp-file partition")
     yield wrong("STORAGE", "mmc mmc", "none twice")
@@ -86,10 +80,25 @@ def cases(folder):
     yield wrong("MEASURE", "maybe", "expected one of: none prefer require")
     yield wrong("OVERLAY", "yes", "expected one of: on off")
     yield wrong("DANGEROUSLY_UNSIGNED", "yes", "expected one of: 0 1")
-    yield wrong("DEBUG", "1", "a debug option together with the production certificate", CERTIFICATE=release)
+    data, other = "c97f2d04-6f44-4a0e-9d7f-0a6d2c0f1b11", "4B0E9C61-1F0E-4d4a-8b27-5a2f0ab47d3c"
+    volume = f"data={data}"
+    settings = good | {
+        "INITOVERLAYFS_UNLOCK": f"{volume} o-2={other}",
+        "INITOVERLAYFS_MEASURE": "prefer",
+        "INITOVERLAYFS_UNLOCK_LATCH": "off",
+    }
+    lines = [f"unlock = data {data}", f"unlock = o-2 {other}", "unlock-failure = ignore", "unlock-latch = off"]
+    yield "volumes", settings, None, *lines, "modules = dm_crypt", "modules = crypto-xts"
+    yield wrong("UNLOCK", volume, 'expected INITOVERLAYFS_MEASURE = "prefer" or "require"')
+    yield wrong("UNLOCK", volume, 'expected INITOVERLAYFS_DEBUG = "0"', MEASURE="require", DEBUG="1")
+    yield wrong("UNLOCK", "data=/dev/vda4", "expected at most four NAME=PARTUUID", MEASURE="require")
+    yield wrong("UNLOCK", " ".join([volume] * 5), "expected at most four NAME=PARTUUID", MEASURE="require")
+    yield wrong("UNLOCK_FAILURE", "reboot", "expected one of: refuse ignore")
+    yield wrong("UNLOCK_DISCARD", "yes", "expected one of: on off")
+    yield wrong("UNLOCK_LATCH", "1", "expected one of: on off")
 
 
-def check(layer, stubs, recipe, settings, expected, heard):
+def check(layer, stubs, recipe, settings, expected, lines, heard):
     """Raises where BitBake says something else."""
     heard.lines.clear()
     try:
@@ -101,6 +110,9 @@ def check(layer, stubs, recipe, settings, expected, heard):
     if expected is None:
         if said is not None:
             raise ValueError(f"refused: {said}")
+        config = data.getVar("MINI_INITRAMFS_CONFIG").splitlines()
+        if missing := [line for line in lines if line not in config]:
+            raise ValueError(f"the configuration lacks {missing}: {config}")
     elif said is None:
         raise ValueError(f"was taken; expected an error with {expected}")
     elif not all(words in said for words in expected):
@@ -111,22 +123,15 @@ def main():
     layer = pathlib.Path(sys.argv[1]).resolve()
     heard = Heard()
     logging.getLogger("BitBake").addHandler(heard)
-    passed = failed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         parse_layer.write_stubs(parse_layer.files_of(layer), folder)
         recipe = folder / "image_1.0.bb"
         recipe.write_text(RECIPE)
-        for case, settings, expected in cases(folder):
-            try:
-                check(layer, folder, recipe, settings, expected, heard)
-                passed += 1
-                print(f"ok {case.replace(str(folder), '')}")
-            except ValueError as error:
-                failed += 1
-                print(f"FAILED {case}: {error}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+        return tally.run(
+            (case.replace(name, ""), functools.partial(check, layer, folder, recipe, settings, expected, lines, heard))
+            for case, settings, expected, *lines in cases(folder)
+        )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ require conf/initoverlayfs.inc
 MODULES = "dm-mod dm-bufio dm-verity erofs vfat fat nls-cp437 nls-iso8859-1 loop overlay \
            libcrc32c crc32c-generic crc32c-cryptoapi \
            sha256-generic sha256-arm64 sha2-ce libsha256 \
+           dm-crypt xts aes-generic aes-ce-cipher aes-ce-blk \
            mmc-core mmc-block nvme nvme-core ufshcd-core scsi-mod sd-mod virtio-pci virtio-blk"
 # By name, as packages have it: `sdhci_pci` is in kernel-module-sdhci-pci.
 MODULES += "${@(d.getVar('INITOVERLAYFS_MODULES') or '').replace('_', '-')}"

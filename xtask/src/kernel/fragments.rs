@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::repository;
 
 /// Where the layer has them.
-const FOLDER: &str = "recipes-kernel/linux/files";
+const FOLDER: &str = "recipes-kernel/linux/files/initoverlayfs";
 /// Those that not every board wants, and that cost a boot time or contradict others: a kernel of their own has them.
 const APART: [&str; 4] = ["crypt.cfg", "efi.cfg", "force.cfg", "tpm.cfg"];
 
