@@ -7,7 +7,7 @@ IMAGE_FSTYPES = "wic wic.bmap"
 IMAGE_FEATURES = "${EXTRA_IMAGE_FEATURES}"
 IMAGE_INSTALL = "packagegroup-core-boot ${CORE_IMAGE_EXTRA_INSTALL}"
 
-inherit core-image features_check
+inherit core-image features_check kernel-artifact-names
 REQUIRED_DISTRO_FEATURES = "initoverlayfs systemd"
 require conf/initoverlayfs.inc
 # wic waits for the image of this name.
@@ -17,8 +17,11 @@ WKS_FILE = "initoverlayfs-disk.wks.in"
 # The image under the name that storage-init looks for.
 INITOVERLAYFS_NAME = "${INITOVERLAYFS_IMAGE_ID}_${INITOVERLAYFS_IMAGE_VERSION}"
 INITOVERLAYFS_DDI = "initoverlayfs-image${IMAGE_MACHINE_SUFFIX}${IMAGE_NAME_SUFFIX}.signed-ddi"
-IMAGE_BOOT_FILES = "${KERNEL_IMAGETYPE} \
-                    ${INITRAMFS_DEPLOY_DIR_IMAGE}/mini-initramfs${IMAGE_MACHINE_SUFFIX}.${@(d.getVar('INITRAMFS_FSTYPES') or '').split()[0]};mini-initramfs.cpio \
+# With INITRAMFS_IMAGE_BUNDLE the kernel of that build, which has the mini-initramfs in it, and no file beside it.
+INITOVERLAYFS_BUNDLED = "${KERNEL_IMAGETYPE}-${INITRAMFS_LINK_NAME}${KERNEL_IMAGE_BIN_EXT};${KERNEL_IMAGETYPE}"
+INITOVERLAYFS_BESIDE = "${KERNEL_IMAGETYPE} \
+                        ${INITRAMFS_DEPLOY_DIR_IMAGE}/mini-initramfs${IMAGE_MACHINE_SUFFIX}.${@(d.getVar('INITRAMFS_FSTYPES') or '').split()[0]};mini-initramfs.cpio"
+IMAGE_BOOT_FILES = "${@d.getVar('INITOVERLAYFS_BUNDLED' if bb.utils.to_boolean(d.getVar('INITRAMFS_IMAGE_BUNDLE')) else 'INITOVERLAYFS_BESIDE')} \
                     ${INITOVERLAYFS_DDI};initoverlayfs/${INITOVERLAYFS_NAME}.raw"
 # With INITRAMFS_MULTICONFIG it is another configuration's.
 INITRAMFS_DEPLOY_DIR_IMAGE ?= "${DEPLOY_DIR_IMAGE}"

@@ -15,8 +15,8 @@ use crate::suite::Tally;
 /// # Errors
 /// It cannot be started.
 pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
-    // It adds the layer itself, and takes the signatures before and after.
-    let build = build(bench, clones, Variant::WithoutLayer)?;
+    // It adds the layer itself, and takes the signatures of all recipes before and after.
+    let build = build(bench, clones, Variant::Core)?;
     let log = build.folder.join("check-layer-report.log");
     let (log, layer) = (log.display().to_string(), repository::root().display().to_string());
     let result = (|| {

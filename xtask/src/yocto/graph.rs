@@ -3,7 +3,6 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::build::Build;
 use super::clones::Clones;
 use super::plain::{Variant, build};
 use super::{Bench, outcome};
@@ -12,16 +11,43 @@ use crate::suite::Tally;
 /// All images of the layer, and the kernel.
 const TARGETS: [&str; 4] = ["mini-initramfs", "initoverlayfs-image", "initoverlayfs-disk", "virtual/kernel"];
 
-/// A graph, and a task that has to be in it for the variant to be what it says.
-const GRAPHS: [(Variant, &str, &str); 4] = [
-    (Variant::Plain, "graph", "\"initoverlayfs-image.do_image_signed_ddi\" -> \"ddi-native.do_populate_sysroot\""),
-    (
-        Variant::Bundle,
-        "graph with INITRAMFS_IMAGE_BUNDLE",
-        "\"linux-yocto.do_bundle_initramfs\" -> \"mini-initramfs.do_image_complete\"",
-    ),
-    (Variant::Uki, "graph of a UKI", "\"mini-initramfs.do_image_complete\""),
-    (Variant::Musl, "graph with INITRAMFS_MULTICONFIG", "mc:initoverlayfs-musl:storage-init.do_compile"),
+/// A variant of the build, and what its graph has to have for the variant to be what it says.
+struct Graph {
+    variant: Variant,
+    name: &'static str,
+    /// An edge.
+    wanted: &'static str,
+    /// What `initoverlayfs-disk` puts on its ESP for the kernel to start with.
+    on_the_esp: &'static [&'static str],
+}
+
+const BESIDE: &[&str] = &["Image", "mini-initramfs-qemuarm64.cpio;mini-initramfs.cpio"];
+const BUNDLED: &[&str] = &["Image-initramfs-qemuarm64.bin;Image"];
+const GRAPHS: [Graph; 4] = [
+    Graph {
+        variant: Variant::Plain,
+        name: "graph",
+        wanted: "\"initoverlayfs-image.do_image_signed_ddi\" -> \"ddi-native.do_populate_sysroot\"",
+        on_the_esp: BESIDE,
+    },
+    Graph {
+        variant: Variant::Bundle,
+        name: "graph with INITRAMFS_IMAGE_BUNDLE",
+        wanted: "\"linux-yocto.do_bundle_initramfs\" -> \"mini-initramfs.do_image_complete\"",
+        on_the_esp: BUNDLED,
+    },
+    Graph {
+        variant: Variant::Uki,
+        name: "graph of a UKI",
+        wanted: "\"initoverlayfs-disk.do_uki\" -> \"mini-initramfs.do_image_complete\"",
+        on_the_esp: BESIDE,
+    },
+    Graph {
+        variant: Variant::Musl,
+        name: "graph with INITRAMFS_MULTICONFIG",
+        wanted: "mc:initoverlayfs-musl:storage-init.do_compile",
+        on_the_esp: BUNDLED,
+    },
 ];
 
 /// Resolves all graphs on all series.
@@ -31,20 +57,32 @@ const GRAPHS: [(Variant, &str, &str); 4] = [
 pub fn check(bench: &Bench) -> Result<Tally> {
     let mut tally = Tally::default();
     for clones in &bench.clones {
-        for (variant, name, wanted) in GRAPHS {
-            let result = resolve(bench, clones, variant, name, wanted);
-            tally.add(outcome(&format!("{name} on {}", clones.series.name), &result));
+        for graph in GRAPHS {
+            let result = resolve(bench, clones, &graph);
+            tally.add(outcome(&format!("{} on {}", graph.name, clones.series.name), &result));
         }
     }
     Ok(tally)
 }
 
-fn resolve(bench: &Bench, clones: &Clones, variant: Variant, name: &str, wanted: &str) -> Result<()> {
-    let build: Build<'_> = build(bench, clones, variant)?;
+fn resolve(bench: &Bench, clones: &Clones, Graph { variant, name, wanted, on_the_esp }: &Graph) -> Result<()> {
+    let build = build(bench, clones, *variant)?;
     let arguments: Vec<&str> = ["-g"].into_iter().chain(TARGETS).collect();
     build.run(name, "bitbake", &arguments)?.expect_success()?;
     let path = build.folder.join("task-depends.dot");
     let graph = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(graph.contains(wanted), "{} lacks {wanted}", path.display());
+
+    let arguments = ["--recipe", "initoverlayfs-disk", "--value", "IMAGE_BOOT_FILES"];
+    let ran = build.run("IMAGE_BOOT_FILES", "bitbake-getvar", &arguments)?.expect_success()?;
+    let value = ran.text.lines().last().unwrap_or_default();
+    // By their names alone: a folder of another build's is before that of a mini-initramfs beside the kernel.
+    let files: Vec<&str> = value.split_whitespace().filter_map(|file| file.rsplit('/').next()).collect();
+    let found = files.get(..on_the_esp.len());
+    ensure!(
+        found == Some(on_the_esp),
+        "IMAGE_BOOT_FILES of initoverlayfs-disk begins otherwise than {on_the_esp:?}: {value}"
+    );
+    ensure!(files.len() == on_the_esp.len() + 1, "IMAGE_BOOT_FILES has other files than kernel and image: {value}");
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::suite::Tally;
 /// # Errors
 /// BitBake cannot be run.
 pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
-    let build = build(bench, clones, Variant::Plain)?;
+    let build = build(bench, clones, Variant::Whole)?;
     let result = (|| {
         let ran = build.run("parse", "bitbake", &["-p"])?.expect_success()?;
         let ours = repository::root().display().to_string();

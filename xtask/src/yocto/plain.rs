@@ -8,15 +8,22 @@ use super::build::Build;
 use super::clones::Clones;
 use crate::repository;
 
+/// What this layer asks of meta-oe (INITOVERLAYFS_FEATURES): its other thousand recipes take as long to parse as openembedded-core's.
+const OTHERS_OF_META_OE: &str = "BBMASK = \"/meta-oe/recipes-(?!crypto/cryptsetup|support/lvm2)\"\n";
+
 /// What one asks of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
+    /// openembedded-core alone.
+    Core,
     /// The layer is not there.
     WithoutLayer,
     /// The layer is there; the distribution does not ask for it.
     Inert,
     /// The distribution asks for it.
     Plain,
+    /// As that, with all recipes of meta-oe.
+    Whole,
     /// The mini-initramfs is bundled into the kernel.
     Bundle,
     /// Kernel and mini-initramfs are one UEFI program.
@@ -29,9 +36,11 @@ impl Variant {
     /// Its folder, behind the name of the series.
     fn name(self) -> &'static str {
         match self {
+            Self::Core => "core",
             Self::WithoutLayer => "without",
             Self::Inert => "inert",
             Self::Plain => "plain",
+            Self::Whole => "whole",
             Self::Bundle => "bundle",
             Self::Uki => "uki",
             Self::Musl => "musl",
@@ -40,13 +49,13 @@ impl Variant {
 
     fn settings(self) -> &'static str {
         match self {
-            Self::WithoutLayer | Self::Inert | Self::Plain => "",
+            Self::Core | Self::WithoutLayer | Self::Inert | Self::Plain | Self::Whole => "",
             Self::Bundle => {
                 "INITRAMFS_IMAGE = \"mini-initramfs\"\nINITRAMFS_IMAGE_BUNDLE = \"1\"\nINITRAMFS_FSTYPES = \"cpio\"\n"
             }
             Self::Uki => {
                 "INITRAMFS_IMAGE = \"mini-initramfs\"\nINITRAMFS_FSTYPES = \"cpio\"\nMACHINE_FEATURES:append = \" efi\"\n\
-                 EFI_PROVIDER = \"systemd-boot\"\nIMAGE_CLASSES += \"uki\"\n"
+                 EFI_PROVIDER = \"systemd-boot\"\nIMAGE_CLASSES:append:pn-initoverlayfs-disk = \" uki\"\n"
             }
             Self::Musl => {
                 "BBMULTICONFIG = \"initoverlayfs-musl\"\nINITRAMFS_MULTICONFIG = \"initoverlayfs-musl\"\n\
@@ -63,12 +72,18 @@ impl Variant {
 /// The folder cannot be written.
 pub fn build<'a>(bench: &'a Bench, clones: &'a Clones, variant: Variant) -> Result<Build<'a>> {
     let folder = bench.work.join(clones.series.name).join(variant.name());
-    let mut layers = vec![clones.meta_oe.clone()];
+    let mut layers = Vec::new();
     let mut settings = variant.settings().to_owned();
-    if variant != Variant::WithoutLayer {
+    if variant != Variant::Core {
+        layers.push(clones.meta_oe.clone());
+    }
+    if !matches!(variant, Variant::Core | Variant::WithoutLayer) {
         layers.push(repository::root().to_owned());
     }
-    if !matches!(variant, Variant::WithoutLayer | Variant::Inert) {
+    if variant != Variant::Whole {
+        settings.push_str(OTHERS_OF_META_OE);
+    }
+    if !matches!(variant, Variant::Core | Variant::WithoutLayer | Variant::Inert) {
         settings.push_str(&format!(
             "INIT_MANAGER = \"systemd\"\nDISTRO_FEATURES:append = \" initoverlayfs\"\n\
              INITOVERLAYFS_FEATURES = \"cryptsetup lvm2 mdadm\"\n\
