@@ -12,6 +12,7 @@ mod check_layer;
 pub mod clones;
 mod contents;
 mod copy;
+mod detached;
 mod downloads;
 mod graph;
 pub mod host;
@@ -83,6 +84,8 @@ enum Check {
     Contents,
     /// What was built boots in QEMU to the DDI's init and on to the real root, its signature checked.
     Boot,
+    /// Somebody else signs: a build that stops at the root hash and one that joins the signature give the same image.
+    Detached,
     /// Nothing changed: no task of ours runs. One file changed: only what depends on it does.
     Rebuild,
     /// Two builds in different folders: the same bytes.
@@ -95,13 +98,14 @@ enum Check {
 }
 
 impl Check {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Parse,
         Self::Graph,
         Self::Refusals,
         Self::Execute,
         Self::Contents,
         Self::Boot,
+        Self::Detached,
         Self::Rebuild,
         Self::Reproducible,
         Self::Signatures,
@@ -118,6 +122,7 @@ impl Check {
             }
             Self::Contents => bench.lts("contents", |clones| contents::check(bench, clones)),
             Self::Boot => bench.on_lts(|clones| boot::check(bench, clones)),
+            Self::Detached => bench.lts("detached", |clones| detached::check(bench, clones)),
             Self::Rebuild => bench.on_lts(|clones| rebuild::check(bench, clones)),
             Self::Reproducible => bench.lts("reproducible", |clones| reproducible::check(bench, clones)),
             Self::Signatures => bench.each_series(|clones| signatures::check(bench, clones)),

@@ -16,6 +16,8 @@ use crate::userspace::{self, FILE_TIME, Identity};
 pub const FIRST: &str = "standin";
 /// What is built.
 const TARGETS: [&str; 3] = ["mini-initramfs", "initoverlayfs-image", "virtual/kernel"];
+/// What files of the image begin with where they are deployed.
+pub const IMAGE: &str = "initoverlayfs-image-qemuarm64.rootfs";
 /// `IMAGE_VERSION` of the image.
 pub const VERSION: &str = "3.1";
 /// What of the tree belongs to openembedded-core's own recipe os-release.
@@ -96,15 +98,10 @@ impl<'a> Standin<'a> {
     /// A task fails.
     pub fn images(&self) -> Result<Images> {
         self.execute("execute")?;
-        let deploy = self.build.folder.join("tmp/deploy/images").join(super::build::MACHINE);
-        let file = |name: &str| {
-            let path = deploy.join(name);
-            path.canonicalize().with_context(|| format!("the build deployed no {}", path.display()))
-        };
         Ok(Images {
-            initramfs: file("mini-initramfs-qemuarm64.cpio")?,
-            ddi: file("initoverlayfs-image-qemuarm64.rootfs.signed-ddi")?,
-            kernel: file("Image")?,
+            initramfs: deployed(&self.build, "mini-initramfs-qemuarm64.cpio")?,
+            ddi: deployed(&self.build, &format!("{IMAGE}.signed-ddi"))?,
+            kernel: deployed(&self.build, "Image")?,
         })
     }
 
@@ -118,6 +115,15 @@ impl<'a> Standin<'a> {
         ensure!(warnings.is_empty(), "warnings, see {}:\n{}", ran.log.display(), warnings.join("\n"));
         Ok(ran)
     }
+}
+
+/// The file that is deployed under a name, by the path behind its links.
+///
+/// # Errors
+/// There is none.
+pub fn deployed(build: &Build<'_>, name: &str) -> Result<PathBuf> {
+    let path = build.folder.join("tmp/deploy/images").join(super::build::MACHINE).join(name);
+    path.canonicalize().with_context(|| format!("the build deployed no {}", path.display()))
 }
 
 /// Debian's systemd and what it needs, without a word of which image it is for.
