@@ -38,6 +38,15 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
     Ok(())
 }
 
+/// What the registry calls the files of the locked crates.
+///
+/// # Errors
+/// The lock file cannot be read, or is not understood.
+pub fn file_names(root: &Path) -> Result<BTreeSet<String>> {
+    let lock = std::fs::read_to_string(root.join(LOCK)).with_context(|| LOCK)?;
+    Ok(parse(&lock)?.iter().map(|Crate { name, version, .. }| format!("{name}-{version}.crate")).collect())
+}
+
 fn parse(lock: &str) -> Result<Vec<Crate<'_>>> {
     let value = |package: &'_ str, key: &str| -> Option<(usize, usize)> {
         let start = package.find(&format!("\n{key} = \""))? + key.len() + 5;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cache::Cache;
-use crate::{repository, target};
+use crate::{crates_inc, repository, target};
 
 /// Copies each locked crate of rust/ into `folder`, and gives its path.
 ///
@@ -19,18 +19,18 @@ pub fn fill(cache: &Cache, folder: &Path) -> Result<PathBuf> {
     target::fetch(&repository::root().join("rust/Cargo.toml"), &[], &cache.log("yocto-downloads")?)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let registries = target::cargo_home()?.join("registry/cache");
-    for registry in fs::read_dir(&registries).with_context(|| format!("cannot list {}", registries.display()))? {
-        for file in fs::read_dir(registry?.path())? {
-            let path = file?.path();
-            let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|suffix| suffix == "crate"))
-            else {
-                continue;
-            };
-            let copy = folder.join(name);
-            if !copy.exists() {
-                fs::copy(&path, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
-            }
+    let registries: Vec<PathBuf> = fs::read_dir(&registries)
+        .with_context(|| format!("cannot list {}", registries.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    for name in crates_inc::file_names(repository::root())? {
+        let copy = folder.join(&name);
+        if copy.exists() {
+            continue;
         }
+        let found = registries.iter().map(|registry| registry.join(&name)).find(|path| path.exists());
+        let found = found.with_context(|| format!("cargo fetch brought no {name}"))?;
+        fs::copy(&found, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
     }
     Ok(folder.to_owned())
 }
