@@ -23,6 +23,7 @@ mod refusals;
 mod reproducible;
 mod signatures;
 mod standin;
+mod wic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,6 +85,8 @@ enum Check {
     Contents,
     /// What was built boots in QEMU to the DDI's init and on to the real root, its signature checked.
     Boot,
+    /// initoverlayfs-disk is written by wic, and boots.
+    Wic,
     /// Somebody else signs: a build that stops at the root hash and one that joins the signature give the same image.
     Detached,
     /// Nothing changed: no task of ours runs. One file changed: only what depends on it does.
@@ -98,13 +101,14 @@ enum Check {
 }
 
 impl Check {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Parse,
         Self::Graph,
         Self::Refusals,
         Self::Execute,
         Self::Contents,
         Self::Boot,
+        Self::Wic,
         Self::Detached,
         Self::Rebuild,
         Self::Reproducible,
@@ -122,6 +126,7 @@ impl Check {
             }
             Self::Contents => bench.lts("contents", |clones| contents::check(bench, clones)),
             Self::Boot => bench.on_lts(|clones| boot::check(bench, clones)),
+            Self::Wic => bench.on_lts(|clones| wic::check(bench, clones)),
             Self::Detached => bench.lts("detached", |clones| detached::check(bench, clones)),
             Self::Rebuild => bench.on_lts(|clones| rebuild::check(bench, clones)),
             Self::Reproducible => bench.lts("reproducible", |clones| reproducible::check(bench, clones)),

@@ -88,13 +88,30 @@ fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) ->
     let storage = Storage::Virtio;
     let image = folder.path().join("disk.img");
     disk.write(&bench.tools, &image, storage.medium())?;
+    let device = format!("/dev/{}", storage.partition(disk.root_number()));
+    start(bench, images, &image, device, signature, root_hash(bench, &images.ddi)?, folder.path())
+}
+
+/// Boots a disk that has the DDI on its ESP, and holds the report against what was built.
+///
+/// # Errors
+/// The boot ends elsewhere than on the real root `device`, or otherwise than by the DDI of this root hash.
+pub fn start(
+    bench: &Bench,
+    images: &Images,
+    disk: &Path,
+    device: String,
+    signature: SignaturePath,
+    root_hash: String,
+    folder: &Path,
+) -> Result<()> {
     let expected = Expected {
-        root_hash: root_hash(bench, &images.ddi)?,
+        root_hash,
         version: VERSION.to_owned(),
         source: Source::EspFile,
         signature,
         overlay: false,
-        target: Target::RealRoot { device: format!("/dev/{}", storage.partition(disk.root_number())) },
+        target: Target::RealRoot { device },
     };
     let boot = Boot {
         start: Start::Kernel {
@@ -105,8 +122,8 @@ fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) ->
         },
         tpm: None,
         devices: &[],
-        storage,
-        disks: &[&image],
+        storage: Storage::Virtio,
+        disks: &[disk],
         late_disk: None,
         memory: None,
         answer: Answer::PowerOff,
@@ -115,7 +132,7 @@ fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) ->
         until: None,
         on_line: &|_| {},
     };
-    let outcome = boot.run(&bench.tools, folder.path())?;
+    let outcome = boot.run(&bench.tools, folder)?;
     match boot_report::check(&outcome, &expected) {
         Ok(booted) => {
             println!("  {booted}");
@@ -126,7 +143,10 @@ fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) ->
 }
 
 /// What `ddi inspect` of this checkout reads in the image.
-fn root_hash(bench: &Bench, image: &Path) -> Result<String> {
+///
+/// # Errors
+/// It reads none.
+pub fn root_hash(bench: &Bench, image: &Path) -> Result<String> {
     let program: PathBuf = DdiProgram::build()?.path().to_owned();
     let name = program.to_str().context("the program's path is not UTF-8")?;
     let mut inspect = bench.tools.command(name, &[&program, image])?;

@@ -5,36 +5,17 @@ SECTION = "base"
 LICENSE = "GPL-2.0-or-later & LGPL-2.1-or-later & MIT"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/MIT;md5=0835ade698e0bcf8506ecda2f7b4f302"
 
+STANDIN_PACKAGE = "systemd"
 # Set by xtask: the files as a tar.
+STANDIN_TREE = "${STANDIN_USERSPACE}"
 STANDIN_USERSPACE ?= "/nonexistent"
 STANDIN_USERSPACE[doc] = "The tree's tar."
-
-INHIBIT_DEFAULT_DEPS = "1"
-S = "${UNPACKDIR}"
-do_configure[noexec] = "1"
-do_compile[noexec] = "1"
-
-do_install() {
-    tar --extract --no-same-owner --directory ${D} --file ${STANDIN_USERSPACE}
-}
-do_install[file-checksums] += "${STANDIN_USERSPACE}:True"
-# Its contents count, not where it lies.
-do_install[vardepsexclude] += "STANDIN_USERSPACE"
+require recipes-standin/standin-tree.inc
 
 NAMES = "base-files base-passwd kmod run-postinsts udev util-linux-fsck util-linux-mount e2fsprogs-e2fsck"
-PACKAGES = "systemd ${NAMES}"
-FILES:systemd = "/*"
+PACKAGES += "${NAMES}"
 python () {
     for name in d.getVar('NAMES').split():
         d.setVar('FILES:' + name, '')
         d.setVar('ALLOW_EMPTY:' + name, '1')
 }
-
-# These files are Debian's: how they were made is not for this build to judge.
-INHIBIT_PACKAGE_STRIP = "1"
-INHIBIT_SYSROOT_STRIP = "1"
-EXCLUDE_FROM_SHLIBS = "1"
-SKIP_FILEDEPS = "1"
-ERROR_QA = ""
-WARN_QA = ""
-deltask do_populate_sysroot

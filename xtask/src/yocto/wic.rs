@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `initoverlayfs-disk`: wic writes it, bmaptool copies it as to a card, and the copy boots from its own ESP to its own root.
+//!
+//! wic has a repository of its own since April 2026, which is not among the clones. Here runs the last one that was in
+//! openembedded-core, out of the clone's history.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::boot::{root_hash, start};
+use super::clones::Clones;
+use super::standin::{FIRST, Standin, deployed};
+use super::{Bench, outcome};
+use crate::qemu::storage::Storage;
+use crate::suite::Tally;
+use crate::userspace::{self, FILE_TIME, Release};
+
+/// openembedded-core before the commit "wic: remove to standalone repository".
+const WITH_WIC: &str = "b9e2a2f584376076c4552bef7309c81b9fe986c0^";
+/// The program there, and what it is made of.
+const PROGRAM: [&str; 3] = ["scripts/wic", "scripts/lib/wic", "scripts/lib/scriptpath.py"];
+const TARGET: &str = "initoverlayfs-disk";
+const FILE: &str = "initoverlayfs-disk-qemuarm64.rootfs.wic";
+/// Its number in files/wic/initoverlayfs-disk.wks.in.
+const ROOT: usize = 3;
+
+/// Builds and boots it.
+///
+/// # Errors
+/// A file of the build cannot be made.
+pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
+    let wic = bench.work.join("wic.tar");
+    if !in_history(&clones.core, &wic)? {
+        println!("not run: wic: {} has no history before {WITH_WIC}", clones.core.display());
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
+    Ok(outcome("disk of wic boots", &boots(bench, clones, wic)))
+}
+
+/// Writes the program into `tar`, if the clone has it.
+fn in_history(core: &Path, tar: &Path) -> Result<bool> {
+    let git = || {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(core);
+        git
+    };
+    let known = git().args(["cat-file", "-e", WITH_WIC]).output().context("cannot run git")?;
+    if !known.status.success() {
+        return Ok(false);
+    }
+    let mut archive = git();
+    archive.args(["archive", "--format=tar", "--output"]).arg(tar).arg(WITH_WIC).args(PROGRAM);
+    let output = archive.output().context("cannot run git")?;
+    ensure!(output.status.success(), "git archive: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(true)
+}
+
+fn boots(bench: &Bench, clones: &Clones, wic: PathBuf) -> Result<()> {
+    let mut standin = Standin::open(bench, clones, FIRST)?;
+    let images = standin.images()?;
+    let root = bench.work.join("root.tar");
+    userspace::root(&bench.cache, Release::Stable)?.write_tar(&root, FILE_TIME)?;
+    let settings = format!("STANDIN_ROOT = \"{}\"\nSTANDIN_WIC = \"{}\"\n", root.display(), wic.display());
+    standin.build.settings.push_str(&settings);
+    standin.build.paths.extend([root, wic]);
+    standin.build.configure()?;
+    let ran = standin.build.run(TARGET, "bitbake", &[TARGET])?.expect_success()?;
+    let warnings = ran.lines_of("WARNING");
+    ensure!(warnings.is_empty(), "warnings, see {}:\n{}", ran.log.display(), warnings.join("\n"));
+
+    let folder = bench.cache.run_dir("yocto-wic")?;
+    let disk = folder.path().join("disk.img");
+    copy(bench, &deployed(&standin.build, FILE)?, &deployed(&standin.build, &format!("{FILE}.bmap"))?, &disk)?;
+    let device = format!("/dev/{}", Storage::Virtio.partition(ROOT));
+    let signature = boot_record::config::SignaturePath::UserSpace;
+    start(bench, &images, &disk, device, signature, root_hash(bench, &images.ddi)?, folder.path())
+}
+
+/// As people write a card: what bmaptool copies it has compared with the map's checksums.
+fn copy(bench: &Bench, image: &Path, map: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().context("a disk without a folder")?;
+    let mut bmaptool = bench.host.command_in(folder, "bmaptool", &[image, map])?;
+    bmaptool.args(["copy", "--bmap"]).arg(map).arg(image).arg(to);
+    let output = bmaptool.output().context("cannot run bmaptool")?;
+    if !output.status.success() {
+        bail!("bmaptool: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let (size, copied) = (fs::metadata(image)?.len(), fs::metadata(to)?.len());
+    ensure!(size == copied, "{} has {size} bytes, its copy {copied}", image.display());
+    println!("  {}: {size} bytes", image.display());
+    Ok(())
+}
