@@ -11,6 +11,26 @@ use rustix::event::{PollFd, PollFlags};
 use crate::Errno;
 use crate::clock::{now_us, timespec};
 
+/// How long a wait lasts until whoever keeps a watchdog alive is told that it is meant: a quarter of the shortest watchdog's time.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// Waits until `fd` can be read or its other end is gone, up to `patience`; whether it is so. `alive` is called again and again
+/// meanwhile.
+///
+/// # Errors
+/// As [`await_readable`].
+pub(crate) fn await_readable_alive(fd: impl AsFd, patience: Duration, alive: impl Fn()) -> Result<bool, Errno> {
+    let mut left = patience;
+    while left > SLICE {
+        if await_readable(&fd, Some(SLICE))? {
+            return Ok(true);
+        }
+        left = left.saturating_sub(SLICE);
+        alive();
+    }
+    await_readable(fd, Some(left))
+}
+
 /// Waits until `fd` can be read or its other end is gone, up to `patience` or without end; whether it is so. A signal does not end
 /// the wait.
 ///

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `socketpair`, `fork`, `execve`, `waitpid`: a second process of this program, and the way to it.
+//! `socketpair`, `fork`, `execve`, `kill`, `waitpid`: a second process of this program, and the way to it.
 //!
 //! The child finds its end of the socket as its standard input, and knows by its name what it is. Its memory is its own, and is
 //! locked ([`lock_memory`]), so that a secret that is kept there is never on a disk, in a dump, or in this process.
 //!
-//! See unix(7) (`SOCK_SEQPACKET`), execve(2), waitpid(2), mlockall(2).
+//! A process that was killed is gone when the call that it is in lets go of it. Closing a TPM waits for the command that is under way
+//! (drivers/char/tpm/tpm-dev-common.c, `tpm_common_release`), for which a driver may allow two minutes: so nobody waits for an end
+//! without a deadline.
+//!
+//! See unix(7) (`SOCK_SEQPACKET`), execve(2), pidfd_open(2), waitpid(2), mlockall(2).
 
 use core::fmt;
 use core::time::Duration;
@@ -16,15 +20,17 @@ use rustix::fs::FileType;
 use rustix::io::FdFlags;
 use rustix::mm::MlockAllFlags;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
 
 use crate::Errno;
-use crate::poll::await_readable;
+use crate::poll::{await_readable, await_readable_alive};
 
 /// This program, whatever its path is.
 const SELF: &str = "/proc/self/exe";
 /// The name that the kernel keeps of a process, argument by argument.
 const ARGUMENTS: &str = "/proc/self/cmdline";
+/// How long a process that was killed may take to be gone.
+const LAST: Duration = Duration::from_secs(2);
 
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +102,29 @@ impl Channel {
         }
     }
 
-    /// Waits for one message, up to `patience` or without end; gives its bytes.
+    /// Waits for one message without end; gives its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Poll`], [`Error::Receive`], [`Error::Gone`].
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<&'a [u8], Error> {
+        self.take(await_readable(&self.0, None), buffer)
+    }
+
+    /// Waits for one message, up to `patience`; gives its bytes. `alive` is called four times a second meanwhile, for a watchdog.
     ///
     /// # Errors
     /// [`Error::Poll`], [`Error::Receive`], [`Error::TimedOut`], [`Error::Gone`].
-    pub fn receive<'a>(&self, buffer: &'a mut [u8], patience: Option<Duration>) -> Result<&'a [u8], Error> {
-        if !await_readable(&self.0, patience).map_err(Error::Poll)? {
+    pub fn receive_within<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        patience: Duration,
+        alive: impl Fn(),
+    ) -> Result<&'a [u8], Error> {
+        self.take(await_readable_alive(&self.0, patience, alive), buffer)
+    }
+
+    fn take<'a>(&self, ready: Result<bool, Errno>, buffer: &'a mut [u8]) -> Result<&'a [u8], Error> {
+        if !ready.map_err(Error::Poll)? {
             return Err(Error::TimedOut);
         }
         match rustix::net::recv(&self.0, &mut *buffer, RecvFlags::empty()) {
@@ -113,10 +136,22 @@ impl Channel {
     }
 }
 
-/// A child of this process. Dropping it ends it.
+/// How a child came to its end, or did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself.
+    Clean,
+    /// It had to be killed.
+    Killed,
+    /// It was killed, and is not gone: the kernel does not let go of it. It runs nothing of its own any more, and holds what it has
+    /// open.
+    Stuck,
+}
+
+/// A child of this process. Dropping it kills it, and waits for its end as long as [`Worker::kill`] does.
 #[derive(Debug)]
 pub struct Worker {
-    child: Child,
+    child: Option<Child>,
     /// The way to it.
     pub channel: Channel,
 }
@@ -127,33 +162,54 @@ impl Worker {
     /// # Errors
     /// [`Error::Socket`], [`Error::Spawn`].
     pub fn start(name: &str) -> Result<Self, Error> {
-        let (channel, far) = Channel::pair()?;
         let mut command = Command::new(SELF);
-        let child = command.arg0(name).env_clear().stdin(Stdio::from(far)).spawn();
-        let child = child.map_err(|error| Error::Spawn(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        Ok(Self { child, channel })
+        command.arg0(name).env_clear();
+        Self::run(command)
     }
 
-    /// Waits for its end, at most this long; then it is killed. Either way it is gone, and its memory with it.
+    /// Starts a program, which has its end of the connection as its standard input.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] where it had to be killed.
-    pub fn end(self, patience: Duration) -> Result<(), Error> {
-        let mut nothing = [0; 1];
-        // It closes its end by ending.
-        match self.channel.receive(&mut nothing, Some(patience)) {
-            Err(Error::Gone) => Ok(()),
-            _ => Err(Error::TimedOut),
-        }
+    /// As [`Worker::start`].
+    pub fn run(mut command: Command) -> Result<Self, Error> {
+        let (channel, far) = Channel::pair()?;
+        let child = command.stdin(Stdio::from(far)).spawn();
+        let child = child.map_err(|error| Error::Spawn(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        Ok(Self { child: Some(child), channel })
+    }
+
+    /// Waits for its end, at most this long; then it is killed as by [`Worker::kill`].
+    pub fn end(mut self, patience: Duration, alive: impl Fn()) -> End {
+        let Some(mut child) = self.child.take() else { return End::Clean };
+        if is_gone(&mut child, patience, &alive) { End::Clean } else { kill(&mut child, Child::kill, alive) }
+    }
+
+    /// Kills it, and waits for two seconds until it is gone. `alive` is called meanwhile as by [`Channel::receive_within`].
+    pub fn kill(mut self, alive: impl Fn()) -> End {
+        self.child.take().map_or(End::Clean, |mut child| kill(&mut child, Child::kill, alive))
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // One that has ended is not there to be killed, and is reaped all the same.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            kill(&mut child, Child::kill, || ());
+        }
     }
+}
+
+fn kill(child: &mut Child, kill: impl FnOnce(&mut Child) -> std::io::Result<()>, alive: impl Fn()) -> End {
+    // One that has ended is not there to be killed, and is reaped all the same.
+    let _ = kill(child);
+    if is_gone(child, LAST, alive) { End::Killed } else { End::Stuck }
+}
+
+/// Waits for its end, at most this long, and reaps it. Where it cannot be waited for, nobody knows: then it is not gone.
+fn is_gone(child: &mut Child, patience: Duration, alive: impl Fn()) -> bool {
+    // It can be read once the process has ended.
+    let ended = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())
+        .and_then(|process| await_readable_alive(process, patience, alive));
+    ended == Ok(true) && matches!(child.try_wait(), Ok(Some(_)))
 }
 
 /// Whether this process was started as `name`.
@@ -170,3 +226,6 @@ pub fn lock_memory() -> Result<(), Errno> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,8 +55,9 @@ pub enum Event {
         /// Whether a TPM register was extended.
         extended: bool,
     },
-    /// Measuring failed, and a TPM register may have been extended all the same. No fault of the candidate's.
-    MeasurementLost(Failure),
+    /// The TPM failed in a way that leaves nothing to try: a register may have been extended all the same, or what asked it does not
+    /// come to an end. No fault of the candidate's.
+    TpmLost(Failure),
     /// A candidate was to be recorded as bad.
     Condemned {
         /// Whether there was something to record it in.
@@ -154,7 +155,9 @@ pub fn next(mut state: State, event: Event) -> (State, Action) {
         (Action::Condemn { failure, .. }, Event::Condemned { recorded: true }) => Action::Restart(failure.clone()),
         (Action::Condemn { failure, .. }, Event::Condemned { recorded: false }) => Action::Stop(failure.clone()),
 
-        (Action::Measure, Event::MeasurementLost(failure)) | (_, Event::Failed(failure)) => Action::Stop(failure),
+        (Action::Measure | Action::HandOver, Event::TpmLost(failure)) | (_, Event::Failed(failure)) => {
+            Action::Stop(failure)
+        }
         (asked, event) => Action::Stop(out_of_turn(asked, &event)),
     };
     state.asked = action.clone();

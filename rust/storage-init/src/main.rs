@@ -142,7 +142,7 @@ impl Boot {
             Action::Measure => self.measure(),
             Action::Activate => self.activate(),
             Action::Unlock => self.unlock(),
-            Action::HandOver => Err(self.hand_over()),
+            Action::HandOver => self.hand_over(),
             Action::Condemn { index, failure } => Ok(self.condemn(*index, failure)),
             Action::Stop(failure) | Action::Restart(failure) => Err(failure.clone()),
         };
@@ -183,9 +183,7 @@ impl Boot {
         }
         self.modules = modules::read()?;
         let command_line = config::command_line()?;
-        let watchdog = self.watchdog.as_ref();
-        let tally =
-            modules::load(&self.modules, &command_line, || watchdog.into_iter().for_each(Watchdog::keep_alive))?;
+        let tally = modules::load(&self.modules, &command_line, keep_alive(self.watchdog.as_ref()))?;
         self.journal.open_persistent();
         if self.watchdog.is_none() {
             self.watchdog = config::start_watchdog(&settings.config)?;
@@ -252,7 +250,8 @@ impl Boot {
         let Held::Signed(signed) = core::mem::replace(&mut self.held, Held::Nothing) else {
             return Err(out_of_order());
         };
-        match measure::measure(signed, &settings.config, self.tpm.as_ref(), &mut self.journal) {
+        let alive = keep_alive(self.watchdog.as_ref());
+        match measure::measure(signed, &settings.config, self.tpm.as_mut(), &mut self.journal, alive) {
             Ok(measured) => {
                 let extended = measured.extended();
                 self.journal.end(measured.outcome());
@@ -271,7 +270,7 @@ impl Boot {
             Err(Refused::Untouched(failure)) => Err(failure),
             Err(Refused::Spent(failure)) => {
                 self.journal.end(failure.reason);
-                Ok(Event::MeasurementLost(failure))
+                Ok(Event::TpmLost(failure))
             }
         }
     }
@@ -295,9 +294,8 @@ impl Boot {
         }
         self.begin(Stage::Unlock);
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
-        let watchdog = self.watchdog.as_ref();
-        let alive = || watchdog.into_iter().for_each(Watchdog::keep_alive);
-        self.unlocked = self.volumes.wait(&settings.config, self.tpm.as_ref(), &mut self.journal, alive)?;
+        let alive = keep_alive(self.watchdog.as_ref());
+        self.unlocked = self.volumes.wait(&settings.config, self.tpm.as_mut(), &mut self.journal, alive)?;
         let Unlocked { volumes, latched } = &self.unlocked;
         let (opened, configured) = (volumes.len(), settings.config.volumes.len());
         let latched = if *latched { ", latched" } else { "" };
@@ -306,16 +304,25 @@ impl Boot {
     }
 
     /// Comes back only with the reason why init was not executed.
-    fn hand_over(&mut self) -> Failure {
+    fn hand_over(&mut self) -> Result<Event, Failure> {
         self.begin(Stage::HandOver);
-        let Some(settings) = &self.settings else { return out_of_order() };
-        let Held::Mounted(mounted) = core::mem::replace(&mut self.held, Held::Nothing) else { return out_of_order() };
-        self.journal.end(&settings.config.init);
-        if let Some(Ok(tpm)) = self.tpm.take() {
-            tpm.finish();
+        let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
+        let Held::Mounted(mounted) = core::mem::replace(&mut self.held, Held::Nothing) else {
+            return Err(out_of_order());
+        };
+        if let Some(Ok(tpm)) = self.tpm.take()
+            && let Err(stuck) = tpm.finish(keep_alive(self.watchdog.as_ref()))
+        {
+            let failure = Failure::new(Reason::TpmFailed, "tpm0", stuck);
+            if settings.config.measure == Measure::Require {
+                self.journal.end(failure.reason);
+                return Ok(Event::TpmLost(failure));
+            }
+            self.journal.refused(&failure);
         }
+        self.journal.end(&settings.config.init);
         let record = record(settings, &mounted, &self.unlocked, &self.journal);
-        hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal)
+        Err(hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal))
     }
 
     /// Records a candidate as bad, if there is something to record it in. Lets go of all candidates: their file systems are
@@ -388,6 +395,11 @@ fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journ
         refused: journal.refused.clone(),
         stages: journal.stages.clone(),
     }
+}
+
+/// What long waits call in between.
+fn keep_alive(watchdog: Option<&Watchdog>) -> impl Fn() {
+    move || watchdog.into_iter().for_each(Watchdog::keep_alive)
 }
 
 /// An action without what the one before it made. The types allow no other order; a wrong loop ends here.

@@ -73,21 +73,22 @@ impl Measured {
 pub fn measure(
     signed: SignedRoot,
     config: &Config,
-    tpm: Option<&Result<Tpm, Failed>>,
+    tpm: Option<&mut Result<Tpm, Failed>>,
     journal: &mut Journal,
+    alive: impl Fn(),
 ) -> Result<Measured, Refused> {
     let result = match tpm {
         None => None,
-        Some(Ok(tpm)) => Some(extend(tpm, config.measure_pcr, signed.facts())),
+        Some(Ok(tpm)) => Some(extend(tpm, config.measure_pcr, signed.facts(), alive)),
         Some(Err(failed)) => Some(Err(failed.clone())),
     };
     let (outcome, extended) = judge(config.measure, config.measure_pcr, result, &signed.facts().label, journal)?;
     Ok(Measured { signed, outcome, extended })
 }
 
-fn extend(tpm: &Tpm, pcr: u8, facts: &Facts) -> Result<(Extended, DdiEvent), Failed> {
+fn extend(tpm: &mut Tpm, pcr: u8, facts: &Facts, alive: impl Fn()) -> Result<(Extended, DdiEvent), Failed> {
     let event = DdiEvent { root_hash: *facts.root_hash.as_bytes(), signer: facts.signer.sha256 };
-    tpm.measure(pcr, &event.data()).map(|extended| (extended, event))
+    tpm.measure(pcr, &event.data(), alive).map(|extended| (extended, event))
 }
 
 /// What the configuration makes of the result; whether a register was extended, or may have been.

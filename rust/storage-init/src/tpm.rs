@@ -2,12 +2,13 @@
 //! The TPM, as PID 1 has it: through the `tpm-unlock` process, which alone talks to it.
 //!
 //! Started as soon as the configuration is read, so that it waits for the TPM while disks are looked for. Every wait for it has the
-//! configured deadline. It is gone before init is executed.
+//! configured deadline, and the first answer that does not come ends it. It is gone before init is executed, unless the kernel does not let
+//! go of it: [`Stuck`].
 
 use core::time::Duration;
 
 use boot_record::config::Config;
-use kernel_edge::process::{self, Channel, Worker};
+use kernel_edge::process::{self, Channel, End, Worker};
 use tpm_unlock::child;
 use tpm_unlock::messages::{Banks, MAX_MESSAGE, Reply, Request, State};
 
@@ -16,8 +17,6 @@ const SLACK: Duration = Duration::from_millis(250);
 /// What a volume takes beyond what the TPM may take: two derivations of as many rounds as a header may ask for
 /// (`boot_formats::luks2::MAX_ITERATIONS`), on a slow core.
 const DERIVATION: Duration = Duration::from_secs(20);
-/// How long a wait for a volume lasts until the watchdog is told that it is meant: a quarter of the shortest watchdog's time.
-const SLICE: Duration = Duration::from_millis(250);
 /// How long it may take to end once it has nothing to do.
 const END: Duration = Duration::from_millis(500);
 
@@ -48,8 +47,21 @@ impl Failed {
 /// The process.
 #[derive(Debug)]
 pub struct Tpm {
-    worker: Worker,
+    /// `None` after the first answer that did not come.
+    worker: Option<Worker>,
     patience: Duration,
+    /// Whether the process was killed and is not gone.
+    stuck: bool,
+}
+
+/// The process does not go: the kernel is still waiting for the TPM, and keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck;
+
+impl core::fmt::Display for Stuck {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: killed, and not gone: the kernel waits for the TPM, which nobody else can use", child::NAME)
+    }
 }
 
 impl Tpm {
@@ -58,37 +70,39 @@ impl Tpm {
     /// # Errors
     /// The kernel did not start it, or it is gone at once.
     pub fn start(config: &Config) -> Result<Self, Failed> {
+        Self::by(Worker::start(child::NAME), config.tpm_deadline)
+    }
+
+    fn by(worker: Result<Worker, process::Error>, patience: Duration) -> Result<Self, Failed> {
         let untouched = |error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME));
-        let worker = Worker::start(child::NAME).map_err(untouched)?;
-        let patience = config.tpm_deadline;
+        let worker = worker.map_err(untouched)?;
         let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
         worker.channel.send(&Request::Begin { patience_ms }.encode()).map_err(untouched)?;
-        Ok(Self { worker, patience })
+        Ok(Self { worker: Some(worker), patience, stuck: false })
     }
 
     /// Measures `event` into a register of every active bank.
     ///
     /// # Errors
     /// [`Failed`]; an answer that does not come, or cannot be read, leaves the register's state unknown.
-    pub fn measure(&self, pcr: u8, event: &str) -> Result<Extended, Failed> {
-        self.extend(&Request::Measure { pcr, event })
+    pub fn measure(&mut self, pcr: u8, event: &str, alive: impl Fn()) -> Result<Extended, Failed> {
+        self.extend(&Request::Measure { pcr, event }, alive)
     }
 
-    fn extend(&self, request: &Request<'_>) -> Result<Extended, Failed> {
-        let unknown =
-            |error: &dyn core::fmt::Display| Failed::new(State::Unknown, format_args!("{}: {error}", child::NAME));
-        let channel = &self.worker.channel;
-        channel
-            .send(&request.encode())
-            .map_err(|error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME)))?;
-        let mut buffer = [0; MAX_MESSAGE];
-        let patience = self.patience.saturating_add(SLACK);
-        let answer = channel.receive(&mut buffer, Some(patience)).map_err(|error| unknown(&error))?;
-        match Reply::decode(answer).map_err(|error| unknown(&error))? {
-            Reply::Extended { banks, logged } => Ok(Extended { banks, logged }),
-            Reply::Failed { state, detail } => Err(Failed::new(state, detail)),
-            Reply::Unlocked { .. } => Err(unknown(&"an answer to another request")),
-        }
+    /// Extends the register once more, so that nothing unseals any longer.
+    ///
+    /// # Errors
+    /// As [`Tpm::measure`].
+    pub fn latch(&mut self, pcr: u8, alive: impl Fn()) -> Result<Extended, Failed> {
+        self.extend(&Request::Latch { pcr }, alive)
+    }
+
+    fn extend(&mut self, request: &Request<'_>, alive: impl Fn()) -> Result<Extended, Failed> {
+        self.ask(request)?;
+        self.answer(self.patience.saturating_add(SLACK), alive, |reply| match *reply {
+            Reply::Extended { banks, logged } => Some(Extended { banks, logged }),
+            _ => None,
+        })
     }
 
     /// Asks for a volume to be opened; [`Tpm::unlocked`] says what came of it, in the order of the requests.
@@ -96,50 +110,73 @@ impl Tpm {
     /// # Errors
     /// The process is gone.
     pub fn unlock(&self, request: &Request<'_>) -> Result<(), Failed> {
-        let sent = self.worker.channel.send(&request.encode());
-        sent.map_err(|error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME)))
+        self.ask(request)
     }
 
-    /// Waits for a volume to be open; gives the UUID of its header. `alive` is called again and again meanwhile: deriving a key may
-    /// take longer than a watchdog's time, and the wait has its own end.
+    /// Waits for a volume to be open; gives the UUID of its header.
     ///
     /// # Errors
     /// [`Failed`], also where it takes too long.
-    pub fn unlocked(&self, alive: impl Fn()) -> Result<heapless::String<36>, Failed> {
-        let failed =
-            |error: &dyn core::fmt::Display| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME));
-        let mut left = self.patience.saturating_add(DERIVATION);
-        loop {
-            let mut buffer = [0; MAX_MESSAGE];
-            let answer = match self.worker.channel.receive(&mut buffer, Some(SLICE.min(left))) {
-                Err(process::Error::TimedOut) if !left.is_zero() => {
-                    left = left.saturating_sub(SLICE);
-                    alive();
-                    continue;
-                }
-                answer => answer.map_err(|error| failed(&error))?,
-            };
-            return match Reply::decode(answer).map_err(|error| failed(&error))? {
-                Reply::Unlocked { uuid } => heapless::String::try_from(uuid).map_err(|error| failed(&error)),
-                Reply::Failed { state, detail } => Err(Failed::new(state, detail)),
-                Reply::Extended { .. } => Err(failed(&"an answer to another request")),
-            };
-        }
+    pub fn unlocked(&mut self, alive: impl Fn()) -> Result<heapless::String<36>, Failed> {
+        self.answer(self.patience.saturating_add(DERIVATION), alive, |reply| match *reply {
+            Reply::Unlocked { uuid } => heapless::String::try_from(uuid).ok(),
+            _ => None,
+        })
     }
 
-    /// Extends the register once more, so that nothing unseals any longer.
+    fn ask(&self, request: &Request<'_>) -> Result<(), Failed> {
+        let untouched =
+            |detail: &dyn core::fmt::Display| Failed::new(State::Untouched, format_args!("{}: {detail}", child::NAME));
+        let worker = self.worker.as_ref().ok_or_else(|| untouched(&"ended, since it owed an answer"))?;
+        worker.channel.send(&request.encode()).map_err(|error| untouched(&error))
+    }
+
+    /// The answer to the first request that has none yet. `alive` is called again and again meanwhile: the wait may take longer than a
+    /// watchdog's time, and has its own end.
     ///
-    /// # Errors
-    /// As [`Tpm::measure`].
-    pub fn latch(&self, pcr: u8) -> Result<Extended, Failed> {
-        self.extend(&Request::Latch { pcr })
+    /// Where none comes in time, or none that can be read and fits, the process is ended: what it says later would be taken for the
+    /// answer to the next request, and what it does later for not done.
+    fn answer<T>(
+        &mut self,
+        patience: Duration,
+        alive: impl Fn(),
+        take: impl FnOnce(&Reply<'_>) -> Option<T>,
+    ) -> Result<T, Failed> {
+        let mut buffer = [0; MAX_MESSAGE];
+        let unknown =
+            |detail: &dyn core::fmt::Display| Failed::new(State::Unknown, format_args!("{}: {detail}", child::NAME));
+        let Some(worker) = &self.worker else { return Err(unknown(&"ended, since it owed an answer")) };
+        let failed = match worker.channel.receive_within(&mut buffer, patience, &alive) {
+            Err(error) => unknown(&error),
+            Ok(answer) => match Reply::decode(answer) {
+                Err(error) => unknown(&error),
+                Ok(Reply::Failed { state, detail }) => return Err(Failed::new(state, detail)),
+                Ok(reply) => match take(&reply) {
+                    Some(taken) => return Ok(taken),
+                    None => unknown(&"an answer to another request"),
+                },
+            },
+        };
+        if let Some(worker) = self.worker.take() {
+            self.stuck = worker.kill(alive) == End::Stuck;
+        }
+        Err(failed)
     }
 
     /// Has it end. It is gone afterwards, by itself or not: its memory and its hold on the TPM too.
-    pub fn finish(self) {
-        // Where it does not take the message it is gone already, or hangs and is killed.
-        let _ = self.worker.channel.send(&Request::Finish.encode());
-        let _ = self.worker.end(END);
+    ///
+    /// # Errors
+    /// [`Stuck`] where that is not so.
+    pub fn finish(self, alive: impl Fn()) -> Result<(), Stuck> {
+        let stuck = match self.worker {
+            Some(worker) => {
+                // Where it does not take the message it is gone already, or hangs and is killed.
+                let _ = worker.channel.send(&Request::Finish.encode());
+                worker.end(END, alive) == End::Stuck
+            }
+            None => self.stuck,
+        };
+        if stuck { Err(Stuck) } else { Ok(()) }
     }
 }
 
@@ -153,3 +190,6 @@ pub fn run_as_child() -> Option<i32> {
     std::panic::set_hook(Box::new(|_| ()));
     Some(child::run(&channel))
 }
+
+#[cfg(test)]
+mod tests;

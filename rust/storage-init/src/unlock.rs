@@ -69,14 +69,14 @@ impl Volumes {
     pub fn wait(
         &self,
         config: &Config,
-        tpm: Option<&Result<Tpm, Failed>>,
+        mut tpm: Option<&mut Result<Tpm, Failed>>,
         journal: &mut Journal,
         alive: impl Fn(),
     ) -> Result<Unlocked, Failure> {
         let mut unlocked = Unlocked::default();
         let mut first = None;
         for ((volume, node), asked) in config.volumes.iter().zip(&self.nodes).zip(&self.asked) {
-            let opened = match (node, tpm) {
+            let opened = match (node, tpm.as_deref_mut()) {
                 (None, _) => Err(shut(&volume.name, "no such partition on the disks that were searched")),
                 (Some(_), Some(Ok(tpm))) if *asked => {
                     tpm.unlocked(&alive).map_err(|failed| shut(&volume.name, failed.detail))
@@ -104,7 +104,7 @@ impl Volumes {
         if config.unlock_latch
             && let Some(Ok(tpm)) = tpm
         {
-            tpm.latch(config.measure_pcr).map_err(|failed| shut("latch", failed.detail))?;
+            tpm.latch(config.measure_pcr, &alive).map_err(|failed| shut("latch", failed.detail))?;
             unlocked.latched = true;
         }
         Ok(unlocked)

@@ -60,7 +60,7 @@ fn entropy(bytes: &mut [u8]) -> Result<(), NoEntropy> {
 pub fn run(channel: &Channel) -> i32 {
     let locked = process::lock_memory();
     let mut buffer = [0; MAX_MESSAGE];
-    let patience = match channel.receive(&mut buffer, None).map(Request::decode) {
+    let patience = match channel.receive(&mut buffer).map(Request::decode) {
         Ok(Ok(Request::Begin { patience_ms })) => Duration::from_millis(u64::from(patience_ms)),
         _ => return 1,
     };
@@ -68,7 +68,7 @@ pub fn run(channel: &Channel) -> i32 {
         .map_err(|errno| Failed::new(State::Untouched, format_args!("memory cannot be locked: {errno}")))
         .and_then(|()| Owner::acquire(patience));
     loop {
-        let reply = match channel.receive(&mut buffer, None).map(Request::decode) {
+        let reply = match channel.receive(&mut buffer).map(Request::decode) {
             Ok(Ok(Request::Measure { pcr, event })) => answer(owner.as_mut(), |owner| owner.measure(pcr, event)),
             Ok(Ok(Request::Latch { pcr })) => answer(owner.as_mut(), |owner| owner.measure(pcr, LATCH)),
             Ok(Ok(Request::Unlock { name, node, measured, discards, any_registers })) => {

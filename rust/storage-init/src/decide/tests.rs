@@ -202,9 +202,13 @@ fn tpm_that_refuses_leads_to_the_next_candidate_and_one_that_is_lost_ends_the_bo
     let missing = failed(Reason::TpmMissing, "newest");
     let actions = play_configured(&[Event::DiskFound, TWO, Event::Signed, missing]);
     assert_eq!(actions.last(), Some(&Action::Verify { index: 1 }));
-    let lost = Event::MeasurementLost(failure(Reason::TpmFailed, "newest"));
+    let lost = Event::TpmLost(failure(Reason::TpmFailed, "newest"));
     let actions = play_configured(&[Event::DiskFound, TWO, Event::Signed, lost]);
     assert_eq!(actions.last(), Some(&Action::Stop(failure(Reason::TpmFailed, "newest"))), "no candidate's fault");
+
+    let stuck = Event::TpmLost(failure(Reason::TpmFailed, "tpm0"));
+    let events = [Event::DiskFound, TWO, Event::Signed, EXTENDED, Event::Mounted, Event::Unlocked, stuck];
+    assert_eq!(play_configured(&events).last(), Some(&Action::Stop(failure(Reason::TpmFailed, "tpm0"))), "nor here");
 }
 
 #[test]

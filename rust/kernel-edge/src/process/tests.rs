@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of a process, whether it wants to or not.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use core::cell::Cell;
+use std::time::Instant;
+
+use super::*;
+
+fn worker(script: &str) -> Worker {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    Worker::run(command).unwrap()
+}
+
+#[test]
+fn process_that_ends_by_itself_is_reaped() {
+    assert_eq!(worker("exit 3").end(Duration::from_secs(20), || ()), End::Clean);
+}
+
+#[test]
+fn process_that_does_not_end_is_killed() {
+    let begun = Instant::now();
+    assert_eq!(worker("trap '' TERM; exec sleep 60").end(Duration::from_millis(100), || ()), End::Killed);
+    assert!(begun.elapsed() >= Duration::from_millis(100) && begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(worker("exec sleep 60").kill(|| ()), End::Killed);
+}
+
+/// As one that waits in the kernel for a TPM: nothing ends it.
+#[test]
+fn process_that_cannot_be_killed_is_left_after_two_seconds_and_the_watchdog_fed_meanwhile() {
+    let mut worker = worker("exec sleep 60");
+    let (begun, fed) = (Instant::now(), Cell::new(0));
+    let mut child = worker.child.take().unwrap();
+    let end = kill(&mut child, |_| Ok(()), || fed.set(fed.get() + 1));
+    assert_eq!(end, End::Stuck);
+    assert!(begun.elapsed() >= LAST && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(fed.get(), 7, "each quarter of a second but the last");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn dropped_worker_takes_its_process_along() {
+    let worker = worker("exec sleep 60");
+    let folder = format!("/proc/{}", worker.child.as_ref().unwrap().id());
+    assert!(std::path::Path::new(&folder).exists());
+    drop(worker);
+    assert!(!std::path::Path::new(&folder).exists());
+}
+
+#[test]
+fn message_that_does_not_come_is_waited_for_as_long_as_was_said() {
+    let worker = worker("printf x >&0; exec sleep 60");
+    let mut buffer = [0; 8];
+    assert_eq!(worker.channel.receive_within(&mut buffer, Duration::from_secs(20), || ()), Ok(&b"x"[..]));
+    let fed = Cell::new(0);
+    let feed = || fed.set(fed.get() + 1);
+    assert_eq!(worker.channel.receive_within(&mut buffer, Duration::from_millis(600), feed), Err(Error::TimedOut));
+    assert_eq!(fed.get(), 2);
+}
