@@ -6,6 +6,8 @@
 //! * libdevmapper in the guest reports that device as verity target with that root hash, the name and UUID that systemd
 //!   knows, with a signature in its table if it was the kernel who had to check it, and its status as `V`: no block has
 //!   failed;
+//! * where a volume has to be open: boot.json says that the image was measured, the volume opened and the register latched after it, and
+//!   libdevmapper that it is a crypt target whose key is of that volume;
 //! * the root file system is the one that was to be reached, and so is the target.
 //!
 //! What storage-init itself refuses is its last console line, taken as it stands.
@@ -13,7 +15,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
-use boot_record::boot_json::BootRecord;
+use boot_record::boot_json::{BootRecord, Measurement};
 use boot_record::config::{SignaturePath, Source};
 
 use crate::qemu::{Exit, Outcome, Report};
@@ -52,6 +54,9 @@ pub struct Expected {
     pub signature: SignaturePath,
     /// True: the root has a writable layer.
     pub overlay: bool,
+    /// The volume that storage-init has to have opened, after it measured the image and before it latched the register; `None`: it is
+    /// not looked at.
+    pub volume: Option<&'static str>,
     /// Where the boot has to arrive.
     pub target: Target,
 }
@@ -113,6 +118,9 @@ pub fn check(outcome: &Outcome, expected: &Expected) -> Result<Booted, Failure> 
     let record = record(report).map_err(|error| Failure::new("boot-record", "boot.json", error))?;
     check_record(&record, expected)?;
     check_verity(report, &record)?;
+    if let Some(name) = expected.volume {
+        check_volume(report, &record, name)?;
+    }
     let (root, target) = check_target(report, expected)?;
     if outcome.exit != Exit::PowerOff {
         return Err(Failure::new("exit", "guest", format_args!("ended by {:?}, not by powering off", outcome.exit)));
@@ -213,6 +221,28 @@ fn check_verity(report: &Report, record: &BootRecord) -> Result<(), Failure> {
         return Err(failure("corrupt", &format_args!("the kernel's status is \"{status}\", expected V")));
     }
     Ok(())
+}
+
+/// What boot.json says of the volume, and what `dmsetup table` does: its key is the one that libcryptsetup would name so.
+fn check_volume(report: &Report, record: &BootRecord, name: &str) -> Result<(), Failure> {
+    let failure = |reason: &str, detail: &dyn fmt::Display| Failure::new(reason, name, detail);
+    if record.measurement != Measurement::Measured {
+        return Err(failure("measurement", &format_args!("boot.json says {}", record.measurement)));
+    }
+    let [volume] = record.volumes.as_slice() else {
+        return Err(failure("volumes", &format_args!("boot.json says {:?}", record.volumes)));
+    };
+    if volume.name != name || !record.latched {
+        let latched = record.latched;
+        return Err(failure("volumes", &format_args!("boot.json says {}, latched: {latched}", volume.name)));
+    }
+    let table = device_line(report, "crypt-table", name).map_err(|error| failure("crypt-table", &error))?;
+    let wanted = format!(" crypt aes-xts-plain64 :64:logon:cryptsetup:{}-d0 ", volume.uuid);
+    if table.contains(&wanted) {
+        Ok(())
+    } else {
+        Err(failure("crypt-table", &format_args!("expected {}, found {table}", wanted.trim())))
+    }
 }
 
 /// The rest of the line `NAME: ...`.

@@ -32,7 +32,7 @@ use vfat::{Format, Volume};
 /// The label by which sysroot.mount inside the DDI finds the real root.
 const ROOT_LABEL: &str = "rootfs";
 /// Folder of DDI files on the ESP.
-const ESP_FOLDER: &str = "initoverlayfs";
+pub const ESP_FOLDER: &str = "initoverlayfs";
 
 const MIB: u64 = 1 << 20;
 /// Room on an ESP besides its files: two FATs, folders, and space for one more small file.
@@ -204,15 +204,14 @@ fn write_esp(
     // A hundredth for the FATs of 512-byte clusters.
     let size = (contents + contents / 50 + ESP_RESERVE).next_multiple_of(MIB);
     let volume = Volume::make(tools, image, size, Format { sector: medium.sector_size, ..Format::default() })?;
-    volume.make_folder(ESP_FOLDER)?;
-    for file in files {
-        volume.copy_in(&file.image, &format!("{ESP_FOLDER}/{}.raw", file.name))?;
-    }
-    let mut folders = BTreeSet::new();
+    let mut folders = BTreeSet::from([ESP_FOLDER]);
     for (path, _) in others {
         folders.extend(path.match_indices('/').map(|(end, _)| path.split_at(end).0));
     }
     folders.iter().try_for_each(|folder| volume.make_folder(folder))?;
+    for file in files {
+        volume.copy_in(&file.image, &format!("{ESP_FOLDER}/{}.raw", file.name))?;
+    }
     others.iter().try_for_each(|(path, file)| volume.copy_in(file, path))
 }
 

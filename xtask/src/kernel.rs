@@ -119,9 +119,14 @@ pub fn cost(cache: &Cache, tools: Option<&Tools>, certificate: Option<&Path>) ->
     found().is_none().then_some(COST)
 }
 
+/// What [`ensure_measured`] costs the first time.
+pub fn measured_cost(cache: &Cache) -> Option<Cost> {
+    (!cache.has_any(KIND_MEASURED)).then_some(COST_MEASURED)
+}
+
 /// What the kernels of the boot tests alone cost the first time.
 pub fn test_costs(cache: &Cache) -> impl Iterator<Item = Cost> {
-    [(KIND_MEASURED, COST_MEASURED), (KIND_FORCED, COST_FORCED), (KIND_FOR_SIGNATURES, COST_FOR_SIGNATURES)]
+    [(KIND_FORCED, COST_FORCED), (KIND_FOR_SIGNATURES, COST_FOR_SIGNATURES)]
         .into_iter()
         .filter(|(kind, _)| !cache.has_any(kind))
         .map(|(_, cost)| cost)

@@ -138,6 +138,14 @@ fn make(tools: &Tools, folder: &Path, name: &str, algorithm: &[&str], double_of:
     Ok(())
 }
 
+/// The public half of a key, PEM.
+///
+/// # Errors
+/// openssl fails.
+pub fn public_pem(tools: &Tools, keys: &Keys) -> Result<String> {
+    output(tools.command("openssl", &[&keys.key_pem])?.args(["pkey", "-pubout", "-in"]).arg(&keys.key_pem))
+}
+
 /// One fact of a certificate as openssl prints it, without the `name=` before it.
 fn fact(tools: &Tools, keys: &Keys, option: &str) -> Result<String> {
     let certificate = keys.certificate_pem.as_path();

@@ -132,15 +132,25 @@ fn missing(cache: &Cache) -> Result<Vec<Cost>> {
     Ok([tools_cost, kernel, target::cost(cache), userspace::cost(cache)].into_iter().flatten().collect())
 }
 
+/// What that of a boot by firmware costs besides.
+fn of_firmware(cache: &Cache) -> impl Iterator<Item = Cost> {
+    [kernel::measured_cost(cache), qemu::enrolled_root::cost(cache)].into_iter().flatten()
+}
+
 fn boot(options: &qemu::Options) -> Result<ExitCode> {
     let cache = Cache::open()?;
-    println!("{}", plan::announcement(cache.root(), &missing(&cache)?, BOOT_SECONDS));
+    let mut missing = missing(&cache)?;
+    if options.uefi()? {
+        missing.extend(of_firmware(&cache));
+    }
+    println!("{}", plan::announcement(cache.root(), &missing, BOOT_SECONDS));
     qemu::run(&cache, options)
 }
 
 fn test(tier: Option<suite::Tier>) -> Result<ExitCode> {
     let cache = Cache::open()?;
     let mut missing = missing(&cache)?;
+    missing.extend(of_firmware(&cache));
     missing.extend(layer::cost(&cache));
     missing.extend(fuzz::cost(&cache));
     missing.extend(kernel::test_costs(&cache));

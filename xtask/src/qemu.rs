@@ -11,9 +11,11 @@
 pub mod bench;
 mod command;
 mod console;
+pub mod enrolled_root;
 pub mod firmware;
 mod kept_memory;
 pub mod kernel_choice;
+pub mod machine;
 mod parts;
 mod qmp;
 mod report;

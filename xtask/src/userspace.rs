@@ -180,6 +180,16 @@ pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
     Ok(tree)
 }
 
+/// As [`ddi`], for a real root that lies on a volume which is open already.
+///
+/// # Errors
+/// As [`ddi`].
+pub fn ddi_for_volume(cache: &Cache, identity: &Identity) -> Result<Tree> {
+    let mut tree = ddi(cache, identity)?;
+    overlay(&mut tree, &["ddi-volume"])?;
+    Ok(tree)
+}
+
 /// The real root's tree.
 ///
 /// # Errors

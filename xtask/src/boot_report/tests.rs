@@ -52,6 +52,7 @@ fn expected() -> Expected {
         source: Source::Partition,
         signature: SignaturePath::Kernel,
         overlay: false,
+        volume: None,
         target: Target::Probe,
     }
 }

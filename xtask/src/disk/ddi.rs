@@ -85,6 +85,27 @@ impl DdiProgram {
         said("ddi join-signature", join.arg("--cert").arg(&keys.certificate_pem)).map(drop)
     }
 
+    /// Signs by `policy_keys` what a TPM will have measured once this kernel has booted this image, which `signer` signed; writes
+    /// `output`.
+    ///
+    /// # Errors
+    /// ddi fails; the error holds what it said.
+    pub fn sign_policy(
+        &self,
+        tools: &Tools,
+        image: &Path,
+        signer: &Keys,
+        uki: &Path,
+        policy_keys: &Keys,
+        output: &Path,
+    ) -> Result<()> {
+        let Some(folder) = output.parent() else { bail!("{} is no file", output.display()) };
+        let mut command = self.command(tools, &[folder, image, uki, &signer.certificate_pem, &policy_keys.key_pem])?;
+        command.arg("sign-policy").arg(image).arg("--cert").arg(&signer.certificate_pem).arg("--uki").arg(uki);
+        command.arg("--key").arg(&policy_keys.key_pem).arg("--output").arg(output);
+        said("ddi sign-policy", &mut command).map(drop)
+    }
+
     fn pack(&self, tools: &Tools, tree: &Tree, output: &Path, inputs: &[&Path], signing: &[&OsStr]) -> Result<Ddi> {
         let tar = output.with_extension("tar");
         tree.write_tar(&tar, FILE_TIME)?;

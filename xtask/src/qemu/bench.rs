@@ -311,6 +311,7 @@ pub fn expected(version: &str, ddi: &Ddi, source: Source, overlay: bool) -> Expe
         source,
         signature: SignaturePath::Kernel,
         overlay,
+        volume: None,
         target: Target::Probe,
     }
 }

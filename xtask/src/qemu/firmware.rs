@@ -31,6 +31,8 @@ const BOOT: &str = "uefi-boot";
 const STRANGER: &str = "uefi-stranger";
 /// Where firmware looks on a disk that no boot entry names, below the root of its ESP.
 pub const BOOT_PROGRAM: &str = "EFI/BOOT/BOOTAA64.EFI";
+/// The UKI in a boot's folder.
+pub const UKI_FILE: &str = "uki.efi";
 /// What firmware says of a boot program that Secure Boot does not let it start.
 pub const DENIED: &str = "Access Denied";
 /// What it says once it has nothing left to start.
@@ -121,7 +123,7 @@ impl ByFirmware<'_> {
         uki: &Uki<'_>,
         folder: &Path,
     ) -> Result<(Firmware, Vec<(String, PathBuf)>)> {
-        let program = folder.join("uki.efi");
+        let program = folder.join(UKI_FILE);
         uki.write(cache, tools, self.signature, &program)?;
         if let Some(text) = self.altered {
             alter(&program, text)?;

@@ -50,6 +50,11 @@ impl Chip {
         Ok(Self { state })
     }
 
+    /// One whose state lies there already.
+    pub fn in_folder(state: PathBuf) -> Self {
+        Self { state }
+    }
+
     /// Copies the state: the same TPM, as it is now, for another machine.
     ///
     /// # Errors

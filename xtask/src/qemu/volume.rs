@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Encrypted disks of boots: LUKS2, made by cryptsetup in a file, and enrolled by systemd in a guest.
+//! Encrypted disks of boots: LUKS2, made by cryptsetup in a file, without privileges; systemd enrols them in a guest.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -9,8 +11,26 @@ use crate::tools::Tools;
 
 /// The passphrase of a volume before a TPM is enrolled. It protects nothing.
 pub const PASSPHRASE: &str = "DEVELOPMENT passphrase of the boot tests";
-/// Bytes of a volume: cryptsetup's header of 16 MiB, and some data.
+/// Its file beside a volume.
+const PASSPHRASE_FILE: &str = "passphrase";
+/// Bytes of a volume without contents: cryptsetup's header of 16 MiB, and some data.
 const BYTES: u64 = 24 << 20;
+/// Bytes that a volume is larger than its contents: twice its header, as cryptsetup wants room to move the first data to.
+const RESERVE: u64 = 32 << 20;
+/// The passphrase's own keyslot is not what is tested: it need not be slow.
+const FORMAT: [&str; 11] = [
+    "--batch-mode",
+    "--type",
+    "luks2",
+    "--cipher",
+    "aes-xts-plain64",
+    "--key-size",
+    "512",
+    "--pbkdf",
+    "pbkdf2",
+    "--pbkdf-force-iterations",
+    "1000",
+];
 
 /// A disk that is one volume, without a partition table.
 #[derive(Clone, Debug)]
@@ -25,19 +45,29 @@ impl Volume {
     /// cryptsetup fails.
     pub fn make(tools: &Tools, folder: &Path) -> Result<Self> {
         let image = folder.join("volume.img");
-        let file = std::fs::File::create(&image).and_then(|file| file.set_len(BYTES));
+        let file = File::create(&image).and_then(|file| file.set_len(BYTES));
         file.with_context(|| format!("cannot make {}", image.display()))?;
-        let key = folder.join("passphrase");
-        std::fs::write(&key, PASSPHRASE).with_context(|| format!("cannot write {}", key.display()))?;
+        let key = passphrase_file(folder)?;
         let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[])?;
-        cryptsetup.args(["luksFormat", "--batch-mode", "--type", "luks2", "--cipher", "aes-xts-plain64"]);
-        // The passphrase's own keyslot is not what is tested: it need not be slow.
-        cryptsetup.args(["--key-size", "512", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]);
-        cryptsetup.arg("--key-file").arg(&key).arg(&image);
-        let output = cryptsetup.output().context("cannot run cryptsetup")?;
-        if !output.status.success() {
-            bail!("cryptsetup: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
+        run(cryptsetup.arg("luksFormat").args(FORMAT).arg("--key-file").arg(&key).arg(&image))?;
+        Ok(Self { image })
+    }
+
+    /// Encrypts a file system where it lies, in a folder of the cache, with [`PASSPHRASE`]. Its sectors have 4096 bytes, as its
+    /// blocks must.
+    ///
+    /// # Errors
+    /// cryptsetup fails.
+    pub fn encrypt(tools: &Tools, image: PathBuf) -> Result<Self> {
+        let Some(folder) = image.parent() else { bail!("{} is no file", image.display()) };
+        let file = File::options().write(true).open(&image);
+        file.and_then(|file| file.set_len(file.metadata()?.len() + RESERVE))
+            .with_context(|| format!("cannot make room in {}", image.display()))?;
+        let key = passphrase_file(folder)?;
+        let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[])?;
+        cryptsetup.args(["reencrypt", "--encrypt", "--sector-size", "4096"]).args(FORMAT);
+        cryptsetup.args(["--reduce-device-size", &format!("{}M", RESERVE >> 20)]);
+        run(cryptsetup.arg("--key-file").arg(&key).arg(&image))?;
         Ok(Self { image })
     }
 
@@ -51,14 +81,9 @@ impl Volume {
     /// # Errors
     /// cryptsetup fails.
     pub fn forget_passphrase(&self, tools: &Tools, folder: &Path) -> Result<()> {
-        let key = folder.join("passphrase");
+        let key = passphrase_file(folder)?;
         let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[&self.image])?;
-        let output = cryptsetup.args(["luksRemoveKey", "--batch-mode"]).arg(&self.image).arg(&key).output();
-        let output = output.context("cannot run cryptsetup")?;
-        if !output.status.success() {
-            bail!("cryptsetup: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
+        run(cryptsetup.args(["luksRemoveKey", "--batch-mode"]).arg(&self.image).arg(&key))
     }
 
     /// Whether this is a passphrase of it.
@@ -72,4 +97,18 @@ impl Volume {
         cryptsetup.args(["open", "--test-passphrase", "--key-file"]).arg(&key).arg(&self.image);
         Ok(cryptsetup.output().context("cannot run cryptsetup")?.status.success())
     }
+}
+
+fn passphrase_file(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(PASSPHRASE_FILE);
+    std::fs::write(&path, PASSPHRASE).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn run(cryptsetup: &mut Command) -> Result<()> {
+    let output = cryptsetup.output().context("cannot run cryptsetup")?;
+    if !output.status.success() {
+        bail!("cryptsetup: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
 /// What is at a path. Owner and group are root.
 #[derive(Clone)]
@@ -162,6 +163,26 @@ impl Tree {
             Ok(())
         };
         write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// SHA-256 of everything in it.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for (name, Node { kind, mode }) in &self.0 {
+            let (letter, contents) = match kind {
+                Kind::Folder => (b'd', &[][..]),
+                Kind::File(contents) => (b'f', &contents[..]),
+                Kind::Link(target) => (b'l', target.as_bytes()),
+            };
+            hash.update([letter]);
+            hash.update(mode.to_le_bytes());
+            // With their lengths: no two trees run together to the same bytes.
+            for part in [name.as_bytes(), contents] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        hash.finalize().into()
     }
 
     fn parents(&mut self, path: &str) {

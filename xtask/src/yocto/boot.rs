@@ -111,6 +111,7 @@ pub fn start(
         source: Source::EspFile,
         signature,
         overlay: false,
+        volume: None,
         target: Target::RealRoot { device },
     };
     let boot = Boot {

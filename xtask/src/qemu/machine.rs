@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine of the bench over several boots: its TPM's state stays, and so does its encrypted volume, the first partition of the disk
+//! that the image lies on.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use boot_record::config::Source;
+
+use super::bench::{self, Bench, Small, Trial};
+use super::firmware::ByFirmware;
+use super::tpm::script::Rule;
+use super::tpm::{Attached, Chip};
+use super::volume::{PASSPHRASE, Volume};
+use super::{Config, Outcome};
+use crate::disk::{Ddi, Partition, PartitionType};
+
+/// The passphrase's file in an image, without the `/` before it.
+const PASSPHRASE_FILE: &str = "probe/passphrase";
+/// Before the volume there is the partition table alone.
+const BEFORE_VOLUME: u64 = 1 << 20;
+/// The volume's partition, as the guest names it.
+pub const VOLUME: &str = "/dev/vda1";
+
+/// A machine. Its files lie in a folder of the cache.
+pub struct Machine<'a> {
+    bench: &'a Bench,
+    folder: &'a Path,
+    /// The TPM.
+    pub chip: Chip,
+    /// The volume, as the boot before left it.
+    pub volume: Volume,
+}
+
+/// One boot of it.
+pub struct Powered<'a> {
+    /// What storage-init is told.
+    pub config: Config,
+    /// UEFI starts it; `None`: QEMU puts the kernel into memory.
+    pub firmware: Option<ByFirmware<'a>>,
+    /// Where the image lies.
+    pub source: Source,
+    /// What goes wrong on the TPM's bus.
+    pub rules: &'a [Rule],
+}
+
+impl<'a> Machine<'a> {
+    /// One with a TPM that nobody has used.
+    ///
+    /// # Errors
+    /// swtpm_setup fails.
+    pub fn make(bench: &'a Bench, folder: &'a Path, volume: Volume) -> Result<Self> {
+        Ok(Self { bench, folder, chip: Chip::make(&bench.parts().tools, folder, "tpm")?, volume })
+    }
+
+    /// An image with systemd's and cryptsetup's programs, that does this. The volume's first passphrase is in it.
+    ///
+    /// # Errors
+    /// The image cannot be built.
+    pub fn ddi(&self, version: &str, actions: &[&str], files: &[(String, Vec<u8>)]) -> Result<Ddi> {
+        let mut files = files.to_vec();
+        files.push((PASSPHRASE_FILE.to_owned(), PASSPHRASE.as_bytes().to_vec()));
+        let small = Small { version, actions, files: &files, volumes: true, ..Small::default() };
+        self.bench.small_ddi(self.folder, &small)
+    }
+
+    /// Boots an image of this version; the volume keeps what the guest wrote.
+    ///
+    /// # Errors
+    /// The boot cannot be made, whatever comes of it.
+    pub fn boot(&self, version: &str, ddi: &Ddi, powered: Powered<'_>) -> Result<Outcome> {
+        let Powered { config, firmware, source, rules } = powered;
+        let mut disk = bench::disk(source, &[(version, ddi)]);
+        let contents = Some(self.volume.image().to_owned());
+        disk.first = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
+        let tpm = Some(Attached { chip: &self.chip, rules });
+        let outcome =
+            self.bench.boot(self.folder, &Trial { config, firmware, tpm, disk: Some(disk), ..Trial::default() })?;
+        self.take_volume_back()?;
+        Ok(outcome)
+    }
+
+    fn take_volume_back(&self) -> Result<()> {
+        let disk = File::open(self.folder.join("disk0.img")).context("no disk after the boot")?;
+        let mut bytes = vec![0; usize::try_from(self.volume.image().metadata()?.len())?];
+        disk.read_exact_at(&mut bytes, BEFORE_VOLUME)?;
+        Ok(std::fs::write(self.volume.image(), bytes)?)
+    }
+}
