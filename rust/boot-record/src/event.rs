@@ -19,6 +19,9 @@ use serde::Serialize;
 use crate::reason::Reason;
 use crate::stage::Stage;
 
+/// The [`Event::TpmCommand`] that was carried out has this answer.
+pub const TPM_SUCCESS: &str = "TPM_RC_SUCCESS";
+
 /// Something that happened.
 ///
 /// A reader takes one from its [`name`](Self::name) and its fields ([`fields`]); the names below in kebab-case are those.
@@ -70,6 +73,17 @@ pub enum Event<'a> {
         /// The error in its own words.
         detail: &'a str,
     },
+    /// The TPM was sent a command. Logged once its request is answered, so later than it happened.
+    TpmCommand {
+        /// Its name, such as `TPM2_Unseal`.
+        command: &'a str,
+        /// What the TPM said: the name of a response code, [`TPM_SUCCESS`] where the command was carried out.
+        answer: &'a str,
+        /// When it was sent, in microseconds of the same clock as every event's time.
+        start_us: u64,
+        /// Microseconds until the answer.
+        took_us: u64,
+    },
     /// A candidate that failed after it was measured is now recorded as bad where it lies: the next boot prefers another.
     Condemned {
         /// The candidate.
@@ -113,6 +127,9 @@ impl fmt::Display for Event<'_> {
                 write!(f, "refused: {reason}: {}: {}", Plain(device), Plain(detail))
             }
             Self::NotMeasured { reason, detail } => write!(f, "not measured: {reason}: {}", Plain(detail)),
+            Self::TpmCommand { command, answer, took_us, .. } => {
+                write!(f, "{}: {} after {took_us} us", Plain(command), Plain(answer))
+            }
             Self::Condemned { device } => write!(f, "{}: recorded as bad", Plain(device)),
             Self::HandOver { init, device, version, signer, development } => {
                 let key = if development { "DEVELOPMENT key " } else { "" };

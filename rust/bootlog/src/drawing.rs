@@ -54,7 +54,7 @@ pub fn draw(timeline: &Timeline, decoded: &Decoded) -> String {
     }
     let waits_top = LANES_TOP + LANE * lane_number(lanes.len());
     wait_lane(&mut canvas, timeline, &own, waits_top);
-    tpm_lane(&mut canvas, waits_top + LANE);
+    tpm_lane(&mut canvas, timeline, &own, waits_top + LANE);
     for (number, (class, note)) in notes.iter().enumerate() {
         canvas.text(LEFT, lanes_bottom + 30.0 + NOTE * lane_number(number), *class, &Plain(note).to_string());
     }
@@ -168,10 +168,31 @@ fn wait_lane(canvas: &mut Canvas, timeline: &Timeline, axis: &Axis, top: f64) {
     }
 }
 
-/// storage-init sends no TPM commands yet; where they will be.
-fn tpm_lane(canvas: &mut Canvas, top: f64) {
-    canvas.label(top + LANE / 2.0, "TPM");
-    canvas.text(LEFT + GAP, top + LANE / 2.0, Class::Muted, "no commands");
+/// One bar for each command; their number and time behind the last, or before the first.
+fn tpm_lane(canvas: &mut Canvas, timeline: &Timeline, axis: &Axis, top: f64) {
+    let middle = top + LANE / 2.0;
+    canvas.label(middle, "TPM");
+    let (Some(first), Some(last)) = (timeline.tpm.first(), timeline.tpm.last()) else {
+        canvas.text(LEFT + GAP, middle, Class::Muted, "no commands");
+        return;
+    };
+    let mut busy_us = 0_u64;
+    for command in &timeline.tpm {
+        let took_us = command.end_us.saturating_sub(command.start_us);
+        busy_us = busy_us.saturating_add(took_us);
+        let class = if command.is_done() { Class::Tpm } else { Class::Bad };
+        let left = axis.x(command.start_us);
+        let width = (axis.x(command.end_us) - left).max(THINNEST);
+        let tooltip = format!("{}: {}", Plain(&command.to_string()), milliseconds(took_us));
+        canvas.bar(class, (left, middle - BAR / 2.0), (width, BAR), &tooltip);
+    }
+    let said = format!("{} commands, {}", timeline.tpm.len(), milliseconds(busy_us));
+    let right = axis.x(last.end_us).max(axis.x(last.start_us) + THINNEST);
+    if right + GAP + canvas::width_of(&said) > RIGHT {
+        canvas.text(axis.x(first.start_us) - GAP, middle, Class::Before, &said);
+    } else {
+        canvas.text(right + GAP, middle, Class::Text, &said);
+    }
 }
 
 /// What is not a span: refusals, and what the log lacks.

@@ -5,7 +5,7 @@ use boot_record::event::Event;
 use serde::Serialize;
 
 use crate::entry::Decoded;
-use crate::timeline::{Outcome, StageSpan, Timeline, Wait};
+use crate::timeline::{Outcome, StageSpan, Timeline, TpmCommand, Wait};
 
 /// The format written.
 pub const FORMAT: u32 = 1;
@@ -26,6 +26,7 @@ struct Boot<'a> {
     end_us: u64,
     stages: &'a [StageSpan],
     waits: &'a [Wait],
+    tpm: &'a [TpmCommand],
     events: Vec<Timed<'a>>,
     /// Frames that gave no event.
     broken: Vec<Broken>,
@@ -66,6 +67,7 @@ pub fn to_json(timeline: &Timeline, decoded: &Decoded) -> serde_json::Result<Str
         end_us: timeline.end_us,
         stages: &timeline.stages,
         waits: &timeline.waits,
+        tpm: &timeline.tpm,
         events: events.collect(),
         broken: decoded.broken.iter().map(broken).collect(),
     })

@@ -73,6 +73,12 @@ fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
         end_us: wait.end_us,
         what: format!("for {}", wait.what),
     }));
+    rows.extend(timeline.tpm.iter().map(|command| Row {
+        name: "  TPM",
+        start_us: command.start_us,
+        end_us: Some(command.end_us),
+        what: command.to_string(),
+    }));
     rows.extend(timeline.marks.iter().map(|mark| Row {
         name: "  note",
         start_us: mark.at_us,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Events as spans of time: the kernel, the stages, the waits; and what the boot came to.
+//! Events as spans of time: the kernel, the stages, the waits, the TPM's commands; and what the boot came to.
 
-use boot_record::event::Event;
+use boot_record::event::{Event, TPM_SUCCESS};
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use serde::Serialize;
@@ -30,6 +30,34 @@ pub struct Wait {
     pub start_us: u64,
     /// When it ended; `None` if the log ends before.
     pub end_us: Option<u64>,
+}
+
+/// A command that the TPM was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TpmCommand {
+    /// Its name.
+    pub command: String,
+    /// What the TPM said.
+    pub answer: String,
+    /// When it was sent, in microseconds since the kernel's timekeeping started.
+    pub start_us: u64,
+    /// When there was an answer.
+    pub end_us: u64,
+}
+
+impl TpmCommand {
+    /// Whether it was carried out.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.answer == TPM_SUCCESS
+    }
+}
+
+impl std::fmt::Display for TpmCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.command)?;
+        if self.is_done() { Ok(()) } else { write!(f, ": {}", self.answer) }
+    }
 }
 
 /// Something at one time that a person should see.
@@ -91,6 +119,8 @@ pub struct Timeline {
     pub stages: Vec<StageSpan>,
     /// The waits, in order.
     pub waits: Vec<Wait>,
+    /// What the TPM was sent, in order.
+    pub tpm: Vec<TpmCommand>,
     /// What was refused, and the like, in order.
     pub marks: Vec<Mark>,
     /// What it came to.
@@ -115,6 +145,7 @@ impl Timeline {
             end_us: start_us,
             stages: Vec::new(),
             waits: Vec::new(),
+            tpm: Vec::new(),
             marks: Vec::new(),
             outcome: Outcome::Unfinished { at_us: start_us, stage: None },
         };
@@ -158,6 +189,12 @@ impl Timeline {
                     wait.end_us = Some(at_us);
                 }
             }
+            Event::TpmCommand { command, answer, start_us, took_us } => self.tpm.push(TpmCommand {
+                command: command.to_owned(),
+                answer: answer.to_owned(),
+                start_us,
+                end_us: start_us.saturating_add(took_us),
+            }),
             Event::BackupTable { .. } | Event::NotMeasured { .. } | Event::Condemned { .. } => self.mark(at_us, event),
             Event::Refused { reason, .. } => {
                 if let Some(span) = self.stages.last_mut().filter(|span| span.end_us.is_none()) {

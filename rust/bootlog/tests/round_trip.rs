@@ -25,7 +25,7 @@ use kernel_edge::{boot_log, build_id};
 use proptest::prelude::*;
 
 /// One of each kind.
-const EVENTS: [Event<'_>; 10] = [
+const EVENTS: [Event<'_>; 11] = [
     Event::StageBegan { stage: Stage::Select },
     Event::Waiting { what: "a disk", at_most_ms: u64::MAX },
     Event::WaitEnded { what: "a disk" },
@@ -33,6 +33,7 @@ const EVENTS: [Event<'_>; 10] = [
     Event::Refused { device: "vda1: x=y", reason: Reason::SignatureRejected, detail: "{=str} \0 device=\u{e9}\n" },
     Event::StageEnded { stage: Stage::Select, detail: "" },
     Event::NotMeasured { reason: Reason::TpmMissing, detail: "no /dev/tpm0" },
+    Event::TpmCommand { command: "TPM2_Unseal", answer: "TPM_RC_SUCCESS", start_us: u64::MAX, took_us: 7 },
     Event::Condemned { device: "vda1:/x_1+0-3.raw" },
     Event::HandOver { init: "/sbin/init", device: "vda2", version: "1.0", signer: "me", development: true },
     Event::Failed { reason: Reason::Panic, device: "storage-init", detail: "why" },

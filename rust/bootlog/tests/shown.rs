@@ -20,7 +20,7 @@ use bootlog::{drawing, json, log, previous};
 
 /// A disk that comes late, with a bad candidate and a good one whose names want to be more than names.
 fn booted() -> Vec<(u64, Event<'static>)> {
-    use Event::{HandOver, Refused, StageBegan, StageEnded, WaitEnded, Waiting};
+    use Event::{HandOver, Refused, StageBegan, StageEnded, TpmCommand, WaitEnded, Waiting};
     vec![
         (42_300, StageBegan { stage: Stage::Discover }),
         (42_400, Waiting { what: "a disk", at_most_ms: 5000 }),
@@ -31,6 +31,11 @@ fn booted() -> Vec<(u64, Event<'static>)> {
         (143_100, StageEnded { stage: Stage::Verify, detail: "unsigned" }),
         (143_200, StageBegan { stage: Stage::Verify }),
         (146_300, StageEnded { stage: Stage::Verify, detail: "vda3" }),
+        (
+            146_350,
+            TpmCommand { command: "TPM2_PCR_Extend", answer: "TPM_RC_SUCCESS", start_us: 144_000, took_us: 1_900 },
+        ),
+        (146_350, TpmCommand { command: "<&>", answer: "TPM_RC_POLICY_FAIL", start_us: 146_000, took_us: 250 }),
         (146_400, StageBegan { stage: Stage::HandOver }),
         (146_450, StageEnded { stage: Stage::HandOver, detail: "/sbin/init" }),
         (
@@ -65,6 +70,8 @@ discover  |     42.3 ms |   100.2 ms | vda
 verify    |    142.5 ms |     0.6 ms | refused: unsigned
   note    |    143.0 ms |     0.0 ms | refused: unsigned: vda2</text>: ?[2J & \"none\"
 verify    |    143.2 ms |     3.1 ms | vda3
+  TPM     |    144.0 ms |     1.9 ms | TPM2_PCR_Extend
+  TPM     |    146.0 ms |     0.2 ms | <&>: TPM_RC_POLICY_FAIL
 hand-over |    146.4 ms |     0.6 ms | /sbin/init
 
 42.3 ms until storage-init, 104.7 ms in it; build abcd
@@ -129,6 +136,11 @@ fn the_json_has_outcome_stages_and_waits() {
             "refused": "unsigned" })
     );
     assert_eq!(value["waits"], serde_json::json!([{ "what": "a disk", "start_us": 42_400, "end_us": 142_400 }]));
+    assert_eq!(
+        value["tpm"][0],
+        serde_json::json!({ "command": "TPM2_PCR_Extend", "answer": "TPM_RC_SUCCESS", "start_us": 144_000,
+            "end_us": 145_900 })
+    );
     assert_eq!(value["broken"], serde_json::json!([{ "offset": 7, "len": 3, "error": "it is cut short" }]));
 }
 
@@ -140,9 +152,12 @@ fn the_picture_has_a_bar_for_each_span_and_no_foreign_markup() {
     assert_eq!(count("<g class=\"kernel\">"), 1);
     // storage-init in the strip, then discover, the second verify, hand-over.
     assert_eq!(count("<g class=\"stage\">"), 4);
-    assert_eq!(count("<g class=\"bad\">"), 1);
+    // The first verify, and the command that was refused.
+    assert_eq!(count("<g class=\"bad\">"), 2);
+    assert_eq!(count("<g class=\"tpm\">"), 1);
     assert_eq!(count("<g class=\"wait\">"), 1);
     assert!(svg.contains("vda2&lt;/text&gt;") && svg.contains("me &amp; you"), "{svg}");
+    assert!(svg.contains("2 commands, 2.1 ms") && svg.contains("&lt;&amp;&gt;: TPM_RC_POLICY_FAIL"), "{svg}");
     assert!(svg.contains(">TPM<") || svg.contains("\nTPM\n"), "{svg}");
     let foreign = svg.chars().find(|character| character.is_control() && !['\n', '\t'].contains(character));
     assert_eq!(foreign, None);

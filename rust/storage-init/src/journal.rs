@@ -113,7 +113,11 @@ impl Journal {
 /// How an event appears in the kernel log, if it does.
 const fn level(event: &Event<'_>) -> Option<Level> {
     match event {
-        Event::StageBegan { .. } | Event::StageEnded { .. } | Event::Waiting { .. } | Event::WaitEnded { .. } => None,
+        Event::StageBegan { .. }
+        | Event::StageEnded { .. }
+        | Event::Waiting { .. }
+        | Event::WaitEnded { .. }
+        | Event::TpmCommand { .. } => None,
         Event::BackupTable { .. } | Event::Condemned { .. } | Event::HandOver { .. } => Some(Level::Notice),
         Event::Refused { .. } | Event::NotMeasured { .. } => Some(Level::Error),
         Event::Failed { .. } => Some(Level::Critical),

@@ -8,9 +8,12 @@
 use core::time::Duration;
 
 use boot_record::config::Config;
+use boot_record::event::Event;
 use kernel_edge::process::{self, Channel, End, Worker};
 use tpm_unlock::child;
-use tpm_unlock::messages::{Banks, MAX_MESSAGE, Reply, Request, State};
+use tpm_unlock::messages::{Banks, MAX_MESSAGE, Ran, Reply, Request, State};
+
+use crate::failure::text;
 
 /// What a message takes beyond what the TPM may take.
 const SLACK: Duration = Duration::from_millis(250);
@@ -146,7 +149,7 @@ impl Tpm {
         let unknown =
             |detail: &dyn core::fmt::Display| Failed::new(State::Unknown, format_args!("{}: {detail}", child::NAME));
         let Some(worker) = &self.worker else { return Err(unknown(&"ended, since it owed an answer")) };
-        let failed = match worker.channel.receive_within(&mut buffer, patience, &alive) {
+        let failed = match receive(&worker.channel, &mut buffer, patience, &alive) {
             Err(error) => unknown(&error),
             Ok(answer) => match Reply::decode(answer) {
                 Err(error) => unknown(&error),
@@ -178,6 +181,33 @@ impl Tpm {
         };
         if stuck { Err(Stuck) } else { Ok(()) }
     }
+}
+
+/// Waits for the answer to a request, and logs the commands that come right before it.
+fn receive<'a>(
+    channel: &Channel,
+    buffer: &'a mut [u8; MAX_MESSAGE],
+    patience: Duration,
+    alive: &impl Fn(),
+) -> Result<&'a [u8], process::Error> {
+    loop {
+        let message = channel.receive_within(buffer, patience, alive)?;
+        let len = message.len();
+        match Reply::decode(message) {
+            Ok(Reply::Ran(ran)) => log(&ran),
+            // Given out of the buffer anew: as long as the loop may go on, nothing can point into it.
+            _ => return Ok(buffer.get(..len).unwrap_or_default()),
+        }
+    }
+}
+
+fn log(Ran { command, answer, start_us, took_us }: &Ran) {
+    let answer: heapless::String<32> = match answer {
+        Some(answer) => text(answer),
+        None => text("no answer"),
+    };
+    let (start_us, took_us) = (*start_us, u64::from(*took_us));
+    Event::TpmCommand { command: command.name(), answer: &answer, start_us, took_us }.emit();
 }
 
 /// What this process is, where it is not PID 1: the `tpm-unlock` process if it is called so and has a socket to PID 1.

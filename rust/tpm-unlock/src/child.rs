@@ -11,17 +11,18 @@ use std::time::Instant;
 
 use kernel_edge::process::{self, Channel};
 use kernel_edge::uevents::Socket;
-use kernel_edge::{Errno, random, tpm as kernel_tpm};
+use kernel_edge::{Errno, clock, random, tpm as kernel_tpm};
 use tpm_policy::event::LATCH;
 use tpm_policy::{Bank, Digests, digests};
 
 use crate::mapping::{Partition, map};
 use crate::measure_log;
-use crate::messages::{Banks, MAX_MESSAGE, Message, Reply, Request, State};
+use crate::messages::{Banks, MAX_MESSAGE, Message, Ran, Reply, Request, State};
 use crate::pcr::extend;
 use crate::tpm::{Error, NoEntropy, Tpm};
 use crate::transport::{Transport, TransportError};
 use crate::unlock::{Rules, unlock};
+use crate::wire::{CommandCode, HEADER, ResponseCode};
 
 /// The name by which the boot binary is this process.
 pub const NAME: &str = "tpm-unlock";
@@ -29,6 +30,8 @@ pub const NAME: &str = "tpm-unlock";
 pub const SIGNATURES: [&str; 2] = ["/run/systemd/tpm2-pcr-signature.json", "/.extra/tpm2-pcr-signature.json"];
 /// Most bytes of them, as a number of the type that files count in; one more is refused where they are parsed.
 const MAX_SIGNATURES: u64 = tpm_policy::signatures::MAX_FILE as u64;
+/// Most commands of one request that PID 1 is told of: twice those of a signed policy.
+const MAX_RAN: usize = 24;
 /// Most bytes of one uevent, which is only a reason to look again.
 const UEVENT: usize = 4096;
 
@@ -36,11 +39,32 @@ const UEVENT: usize = 4096;
 struct Kernel {
     device: kernel_tpm::Device,
     patience: Duration,
+    /// What was sent since it was asked last, the first of it.
+    ran: heapless::Vec<Ran, MAX_RAN>,
+}
+
+impl Kernel {
+    fn remember(&mut self, command: &[u8], answer: Option<&[u8]>, start_us: u64) {
+        if let Some(command) = code(command).and_then(CommandCode::of) {
+            let answer = answer.and_then(code).map(ResponseCode::of);
+            let took_us = u32::try_from(clock::now_us().saturating_sub(start_us)).unwrap_or(u32::MAX);
+            // What there is no room for took its time all the same, and the lane of the picture shows a gap.
+            let _ = self.ran.push(Ran { command, answer, start_us, took_us });
+        }
+    }
+}
+
+/// The code in the header of a command or response (part 1, 18).
+fn code(message: &[u8]) -> Option<u32> {
+    message.get(..HEADER)?.last_chunk().map(|code| u32::from_be_bytes(*code))
 }
 
 impl Transport for Kernel {
     fn exchange(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, TransportError> {
-        self.device.exchange(command, response, self.patience).map_err(|error| match error {
+        let start_us = clock::now_us();
+        let result = self.device.exchange(command, response, self.patience);
+        self.remember(command, result.as_ref().ok().and_then(|len| response.get(..*len)), start_us);
+        result.map_err(|error| match error {
             kernel_tpm::Error::Write(errno) => TransportError::Send { errno: errno.raw_os_error() },
             kernel_tpm::Error::Short { needed, available } => TransportError::Short { needed, available },
             kernel_tpm::Error::TimedOut => TransportError::TimedOut { after: self.patience },
@@ -85,7 +109,9 @@ pub fn run(channel: &Channel) -> i32 {
             Ok(Ok(Request::Finish)) => return 0,
             _ => return 1,
         };
-        if channel.send(&reply).is_err() {
+        let ran = owner.as_mut().map(|owner| core::mem::take(&mut owner.tpm.transport().ran)).unwrap_or_default();
+        let messages = ran.into_iter().map(|ran| Reply::Ran(ran).encode()).chain([reply]);
+        if messages.map(|message| channel.send(&message)).any(|sent| sent.is_err()) {
             return 1;
         }
     }
@@ -129,7 +155,7 @@ impl Owner {
     /// Waits for the TPM.
     fn acquire(patience: Duration) -> Result<Self, Failed> {
         let device = await_device(patience)?;
-        let kernel = Kernel { device, patience };
+        let kernel = Kernel { device, patience, ran: heapless::Vec::new() };
         Ok(Self { tpm: Tpm::new(kernel, entropy, patience), patience, banks: active_banks()? })
     }
 

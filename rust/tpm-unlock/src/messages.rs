@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What PID 1 and the `tpm-unlock` process say to each other: one message there, one back.
+//! What PID 1 and the `tpm-unlock` process say to each other: one message there, one back, and before that one for each command that the
+//! TPM was sent meanwhile.
 //!
 //! A message is a kind (one byte), numbers (big-endian) and texts (two bytes of length, UTF-8). Both ends are one program; what
 //! cannot be read is a bug in it and ends the connection.
@@ -8,7 +9,7 @@ use core::fmt;
 
 use tpm_policy::Bank;
 
-use crate::wire::{Malformed, Reader};
+use crate::wire::{CommandCode, Malformed, Reader, ResponseCode};
 
 /// Most bytes of a message.
 pub const MAX_MESSAGE: usize = 512;
@@ -55,9 +56,24 @@ pub enum Request<'a> {
     Finish,
 }
 
+/// A command that the TPM was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// Which.
+    pub command: CommandCode,
+    /// What the TPM said; `None`: nothing that could be understood.
+    pub answer: Option<ResponseCode>,
+    /// When it was sent, in microseconds of the boot's clock.
+    pub start_us: u64,
+    /// Microseconds until there was an answer, or none any longer.
+    pub took_us: u32,
+}
+
 /// What it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
+    /// Before the answer: what was asked for took this.
+    Ran(Ran),
     /// The register was extended.
     Extended {
         /// In these banks.
@@ -126,6 +142,9 @@ const UNLOCK: u8 = 5;
 const EXTENDED: u8 = 0x81;
 const FAILED: u8 = 0x82;
 const UNLOCKED: u8 = 0x83;
+const RAN: u8 = 0x84;
+/// In place of an answer that there was not; no `TPM_RC` has the upper bits.
+const NO_ANSWER: u32 = u32::MAX;
 
 impl<'a> Request<'a> {
     /// Its bytes. A text that is too long is cut: it is for people, or bounded by its own type.
@@ -170,6 +189,11 @@ impl<'a> Reply<'a> {
     #[must_use]
     pub fn encode(&self) -> Message {
         match *self {
+            Self::Ran(Ran { command, answer, start_us, took_us }) => {
+                let answer = answer.map_or(NO_ANSWER, ResponseCode::value);
+                let numbers = [command.value().to_be_bytes(), answer.to_be_bytes(), took_us.to_be_bytes()];
+                parts(&[&[RAN], numbers.as_flattened(), &start_us.to_be_bytes()], &[])
+            }
             Self::Extended { banks, logged } => parts(&[&[EXTENDED, banks.0, u8::from(logged)]], &[]),
             Self::Unlocked { uuid } => parts(&[&[UNLOCKED]], &[uuid]),
             Self::Failed { state, detail } => {
@@ -190,6 +214,7 @@ impl<'a> Reply<'a> {
     pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(message);
         let reply = match reader.u8()? {
+            RAN => Self::Ran(ran(&mut reader)?),
             EXTENDED => Self::Extended { banks: Banks(reader.u8()?), logged: reader.u8()? == 1 },
             UNLOCKED => Self::Unlocked { uuid: text(&mut reader)? },
             FAILED => {
@@ -208,6 +233,17 @@ impl<'a> Reply<'a> {
         reader.end()?;
         Ok(reply)
     }
+}
+
+fn ran(reader: &mut Reader<'_>) -> Result<Ran, Malformed> {
+    let offset = reader.offset();
+    let found = reader.u32()?;
+    let expected = CommandCode::PcrExtend.value();
+    let command = CommandCode::of(found).ok_or(Malformed::Value { offset, found, expected })?;
+    let answer = Some(reader.u32()?).filter(|answer| *answer != NO_ANSWER).map(ResponseCode::of);
+    let took_us = reader.u32()?;
+    let (high, low) = (u64::from(reader.u32()?), u64::from(reader.u32()?));
+    Ok(Ran { command, answer, start_us: high << 32 | low, took_us })
 }
 
 fn parts(fixed: &[&[u8]], texts: &[&str]) -> Message {

@@ -157,6 +157,11 @@ impl<T: Transport> Tpm<T> {
         Self { transport, entropy, deadline, command: Writer::new(), response: Box::new([0; MAX_MESSAGE]) }
     }
 
+    /// The way to the TPM.
+    pub fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
     /// Gives the TPM this much more time from now.
     pub fn extend_deadline(&mut self, patience: Duration) {
         let now = Instant::now();

@@ -3,8 +3,8 @@
 #![allow(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use tpm_policy::Bank;
-use tpm_unlock::messages::{Banks, MAX_TEXT, Reply, Request, State};
-use tpm_unlock::wire::Malformed;
+use tpm_unlock::messages::{Banks, MAX_TEXT, Ran, Reply, Request, State};
+use tpm_unlock::wire::{CommandCode, Malformed, ResponseCode};
 
 #[test]
 fn messages_come_back() {
@@ -24,7 +24,15 @@ fn messages_come_back() {
         }
     }
     let all = Banks::of(&Bank::ALL);
+    let ran = Ran {
+        command: CommandCode::Unseal,
+        answer: Some(ResponseCode::POLICY_FAIL),
+        start_us: u64::MAX - 1,
+        took_us: u32::MAX,
+    };
     for reply in [
+        Reply::Ran(ran),
+        Reply::Ran(Ran { answer: None, start_us: 1 << 33, took_us: 0, ..ran }),
         Reply::Extended { banks: all, logged: true },
         Reply::Extended { banks: Banks::of(&[Bank::Sha256]), logged: false },
         Reply::Unlocked { uuid: "0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e" },
@@ -56,5 +64,7 @@ fn what_is_no_message() {
     assert_eq!(Request::decode(&[4, 0]), Err(Malformed::Trailing { offset: 1, len: 1 }));
     assert_eq!(Request::decode(&[2, 13, 0, 1, 0xff]), Err(Malformed::Value { offset: 4, found: 0, expected: 0 }));
     assert_eq!(Reply::decode(&[2]), Err(Malformed::Value { offset: 0, found: 2, expected: 0x81 }));
+    let unknown = Malformed::Value { offset: 1, found: 0x100, expected: CommandCode::PcrExtend.value() };
+    assert_eq!(Reply::decode(&[0x84, 0, 0, 1, 0]), Err(unknown));
     assert_eq!(Reply::decode(&[0x82, 9, 0, 0]), Ok(Reply::Failed { state: State::Unknown, detail: "" }));
 }

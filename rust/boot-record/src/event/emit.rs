@@ -28,6 +28,13 @@ impl Event<'_> {
             Self::NotMeasured { reason, detail } => {
                 defmt::println!("not-measured reason={=str} detail={=str}", reason.name(), detail);
             }
+            Self::TpmCommand { command, answer, start_us, took_us } => defmt::println!(
+                "tpm-command command={=str} answer={=str} start_us={=u64} took_us={=u64}",
+                command,
+                answer,
+                start_us,
+                took_us
+            ),
             Self::Condemned { device } => defmt::println!("condemned device={=str}", device),
             Self::HandOver { init, device, version, signer, development } => defmt::println!(
                 "hand-over init={=str} device={=str} version={=str} signer={=str} development={=bool}",

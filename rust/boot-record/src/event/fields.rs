@@ -55,6 +55,12 @@ impl<'a> Event<'a> {
             "backup-table" => Self::BackupTable { device: text("device")? },
             "refused" => Self::Refused { device: text("device")?, reason: reason("reason")?, detail: text("detail")? },
             "not-measured" => Self::NotMeasured { reason: reason("reason")?, detail: text("detail")? },
+            "tpm-command" => Self::TpmCommand {
+                command: text("command")?,
+                answer: text("answer")?,
+                start_us: parsed(text, "start_us")?,
+                took_us: parsed(text, "took_us")?,
+            },
             "condemned" => Self::Condemned { device: text("device")? },
             "hand-over" => Self::HandOver {
                 init: text("init")?,

@@ -75,8 +75,18 @@ fn an_event_is_read_from_its_fields() {
 }
 
 #[test]
+fn a_command_of_the_tpm_says_what_came_of_it() {
+    let fields =
+        [("command", "TPM2_Unseal"), ("answer", "TPM_RC_POLICY_FAIL"), ("start_us", "5000000"), ("took_us", "1200")];
+    let event = read("tpm-command", &fields).unwrap();
+    assert_eq!(event.to_string(), "TPM2_Unseal: TPM_RC_POLICY_FAIL after 1200 us");
+    let Event::TpmCommand { start_us, .. } = event else { panic!("{event:?}") };
+    assert_eq!(start_us, 5_000_000);
+}
+
+#[test]
 fn an_event_of_a_newer_writer_is_not_guessed() {
-    assert_eq!(read("tpm-command", &[]), Err(Error::UnknownEvent));
+    assert_eq!(read("mark-good", &[]), Err(Error::UnknownEvent));
     assert_eq!(read("stage-began", &[("stage", "dream")]), Err(Error::Value { key: "stage" }));
     assert_eq!(
         read("failed", &[("reason", "boredom"), ("device", ""), ("detail", "")]),

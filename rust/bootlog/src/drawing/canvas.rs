@@ -12,7 +12,7 @@ const CHARACTER: f64 = 6.6;
 const STYLE: &str = "
 .ground { fill: #ffffff } .zoom { fill: #eef3f8 } .grid { stroke: #e0e6eb }
 .kernel { fill: #aab7c4 } .stage { fill: #3f7fbf } .bad { fill: #c8443a } .wait { fill: url(#stripes) }
-.stripe { fill: #d9a441 } .between { fill: #f3e2bf }
+.tpm { fill: #4f9a6b; stroke: #ffffff; stroke-width: 0.5 } .stripe { fill: #d9a441 } .between { fill: #f3e2bf }
 text { font: 12px system-ui, 'DejaVu Sans', sans-serif; font-variant-numeric: tabular-nums; fill: #1c2733 }
 text.muted, text.tick { fill: #6b7885 } text.bad-text, text.bad-title { fill: #c8443a }
 text.title, text.bad-title { font-size: 18px; font-weight: 600 } text.tick { font-size: 11px }
@@ -20,7 +20,7 @@ text.in-bar { fill: #ffffff; font-weight: 600 }
 text.in-bar, text.tick { text-anchor: middle } text.label, text.before { text-anchor: end }
 @media (prefers-color-scheme: dark) {
 .ground { fill: #14191f } .zoom { fill: #1d252d } .grid { stroke: #2a323a }
-.kernel { fill: #55626f } .stage { fill: #5b9bd8 } .bad { fill: #e0685e } .between { fill: #4a3d20 }
+.kernel { fill: #55626f } .stage { fill: #5b9bd8 } .bad { fill: #e0685e } .between { fill: #4a3d20 } .tpm { fill: #6dbb8b; stroke: #14191f }
 text { fill: #e4e9ee } text.muted, text.tick { fill: #93a0ad } text.bad-text, text.bad-title { fill: #e0685e }
 text.in-bar { fill: #0f1419 } }
 ";
@@ -38,6 +38,8 @@ pub enum Class {
     Bad,
     /// Waiting.
     Wait,
+    /// A command of the TPM.
+    Tpm,
     /// What leads from the strip to the lanes.
     Zoom,
     /// A line of the grid.
@@ -67,6 +69,7 @@ impl Class {
             Self::Stage => "stage",
             Self::Bad => "bad",
             Self::Wait => "wait",
+            Self::Tpm => "tpm",
             Self::Zoom => "zoom",
             Self::Grid => "grid",
             Self::Tick => "tick",

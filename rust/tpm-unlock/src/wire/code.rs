@@ -42,24 +42,35 @@ impl CommandCode {
     pub const fn value(self) -> u32 {
         self as u32
     }
+
+    /// The command of this `TPM_CC`.
+    #[must_use]
+    pub fn of(value: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.value() == value)
+    }
+
+    /// Its name in part 3.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PcrExtend => "TPM2_PCR_Extend",
+            Self::Load => "TPM2_Load",
+            Self::Unseal => "TPM2_Unseal",
+            Self::FlushContext => "TPM2_FlushContext",
+            Self::LoadExternal => "TPM2_LoadExternal",
+            Self::PolicyAuthorize => "TPM2_PolicyAuthorize",
+            Self::ReadPublic => "TPM2_ReadPublic",
+            Self::StartAuthSession => "TPM2_StartAuthSession",
+            Self::VerifySignature => "TPM2_VerifySignature",
+            Self::PolicyPcr => "TPM2_PolicyPCR",
+            Self::PolicyGetDigest => "TPM2_PolicyGetDigest",
+        }
+    }
 }
 
 impl fmt::Display for CommandCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TPM2_")?;
-        f.write_str(match self {
-            Self::PcrExtend => "PCR_Extend",
-            Self::Load => "Load",
-            Self::Unseal => "Unseal",
-            Self::FlushContext => "FlushContext",
-            Self::LoadExternal => "LoadExternal",
-            Self::PolicyAuthorize => "PolicyAuthorize",
-            Self::ReadPublic => "ReadPublic",
-            Self::StartAuthSession => "StartAuthSession",
-            Self::VerifySignature => "VerifySignature",
-            Self::PolicyPcr => "PolicyPCR",
-            Self::PolicyGetDigest => "PolicyGetDigest",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -145,6 +156,7 @@ impl ResponseCode {
 impl fmt::Display for ResponseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match *self {
+            Self::SUCCESS => "TPM_RC_SUCCESS",
             Self::INITIALIZE => "TPM_RC_INITIALIZE",
             Self::FAILURE => "TPM_RC_FAILURE",
             Self::PCR_CHANGED => "TPM_RC_PCR_CHANGED",
