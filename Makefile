@@ -7,7 +7,8 @@ XTASK = $(CARGO) run --quiet --manifest-path xtask/Cargo.toml --
 .PHONY: help qemu test uninstall host-packages
 
 help:
-	@echo "make qemu                          build a signed image and boot it in QEMU"
+	@echo "make qemu                          build a signed image and boot it in QEMU: UEFI, TPM, encrypted root"
+	@echo "make qemu ARGS='--firmware none'     the same without them"
 	@echo "make qemu ARGS='--source partition'  the same, the image in a partition of its own"
 	@echo "make qemu ARGS='--storage ufs'       the same from another kind of disk (ARGS='--help' lists them)"
 	@echo "make qemu ARGS='--tamper tree'       see a spoilt image refused (ARGS='--help' lists what can be spoilt)"

@@ -9,11 +9,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;
 use libtest_mimic::Trial as Test;
-use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
+use xtask::qemu::bench::{self, Bench, expected};
 use xtask::qemu::firmware::ByFirmware;
 use xtask::qemu::kernel_choice::KernelChoice;
+use xtask::qemu::machine::{Machine, Powered};
 use xtask::qemu::tpm::traffic::{Exchange, Traffic, code};
-use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::volume::{PASSPHRASE, Volume};
 use xtask::qemu::{Config, Outcome};
 
@@ -23,75 +23,50 @@ pub fn tests() -> Vec<Test> {
     vec![test("volume_that_systemd_enrolled_opens_with_the_measured_image_alone", by_systemd)]
 }
 
-/// The passphrase's file in the image.
-const PASSPHRASE_FILE: &str = "probe/passphrase";
 /// Enrols the volume to what the stub measured of the UKI, and what storage-init did of the image.
 const ENROL: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase --tpm2-device=/dev/tpmrm0 \
-                     --tpm2-pcrs=11+13 /dev/vdb";
+                     --tpm2-pcrs=11+13 /dev/vda1";
 /// Opens it, as systemd's units would.
-const ATTACH: &str = "run /usr/bin/env DM_DISABLE_UDEV=1 /usr/bin/systemd-cryptsetup attach data /dev/vdb - \
+const ATTACH: &str = "run /usr/bin/env DM_DISABLE_UDEV=1 /usr/bin/systemd-cryptsetup attach data /dev/vda1 - \
                       tpm2-device=/dev/tpmrm0,headless=true,token-timeout=5s";
 const TABLE: &str = "run /usr/sbin/dmsetup table data";
 const OK: &str = "exit status 0";
 /// Commands that storage-init may send until the image is measured.
 const OURS: usize = 2;
 
-/// A machine.
-struct Machine<'a> {
-    bench: &'a Bench,
-    folder: &'a Path,
-    chip: Chip,
-    volume: Volume,
-}
-
-impl<'a> Machine<'a> {
-    fn make(bench: &'a Bench, folder: &'a Path) -> Result<Self> {
-        let tools = &bench.parts().tools;
-        Ok(Self { bench, folder, chip: Chip::make(tools, folder, "tpm")?, volume: Volume::make(tools, folder)? })
-    }
-
-    /// One boot of an image that does this; it has to be measured.
-    fn boot(&self, version: &str, actions: &[&str]) -> Result<Outcome> {
-        let files = [(PASSPHRASE_FILE.to_owned(), PASSPHRASE.as_bytes().to_vec())];
-        let small = Small { version, actions, files: &files, volumes: true, ..Small::default() };
-        let ddi = self.bench.small_ddi(self.folder, &small)?;
-        let config = Config {
-            kernel: KernelChoice::Measured,
-            sources: vec![Source::EspFile],
-            measure: "require",
-            ..Config::default()
-        };
-        let trial = Trial {
-            config,
-            firmware: Some(ByFirmware::default()),
-            tpm: Some(Attached { chip: &self.chip, rules: &[] }),
-            disk: Some(bench::disk(Source::EspFile, &[(version, &ddi)])),
-            kept: Some(self.volume.image()),
-            ..Trial::default()
-        };
-        let outcome = self.bench.boot(self.folder, &trial)?;
-        assert_boot_chain(&outcome, &expected(version, &ddi, Source::EspFile, false))?;
-        Ok(outcome)
-    }
+/// One boot of an image that does this; it has to be measured.
+fn boot(machine: &Machine<'_>, version: &str, actions: &[&str]) -> Result<Outcome> {
+    let ddi = machine.ddi(version, actions, &[])?;
+    let config = Config {
+        kernel: KernelChoice::Measured,
+        sources: vec![Source::EspFile],
+        measure: "require",
+        ..Config::default()
+    };
+    let firmware = Some(ByFirmware::default());
+    let disk = bench::disk(Source::EspFile, &[(version, &ddi)]);
+    let outcome = machine.boot(Powered { config, firmware, disk, rules: &[] })?;
+    assert_boot_chain(&outcome, &expected(version, &ddi, Source::EspFile, false))?;
+    Ok(outcome)
 }
 
 /// The image of two boots is the same one, to the bit, so that it does both: enrol, which succeeds only as long as the volume has its
 /// passphrase, and open.
 fn by_systemd(bench: &Bench, folder: &Path) -> Result<()> {
-    let machine = Machine::make(bench, folder)?;
     let tools = &bench.parts().tools;
+    let machine = Machine::make(bench, folder, Volume::make(tools, folder)?)?;
     let both = [ENROL, ATTACH, TABLE];
-    let first = machine.boot("1.0", &both)?;
+    let first = boot(&machine, "1.0", &both)?;
     ensure!(action(&first, 1)?.ends_with(OK), "systemd-cryptenroll: {}", action(&first, 1)?);
     opened(&first)?;
     ensure!(machine.volume.opens_by(PASSPHRASE.as_bytes(), tools, folder)?, "the volume lost its passphrase");
     machine.volume.forget_passphrase(tools, folder)?;
 
-    let again = machine.boot("1.0", &both)?;
+    let again = boot(&machine, "1.0", &both)?;
     ensure!(!action(&again, 1)?.ends_with(OK), "it was enrolled once more: {}", action(&again, 1)?);
     opened(&again)?;
 
-    let other = machine.boot("1.1", &both)?;
+    let other = boot(&machine, "1.1", &both)?;
     let (attach, table) = (action(&other, 2)?, action(&other, 3)?);
     ensure!(!table.contains(" crypt "), "another image has the volume: {attach}{table}");
     ensure!(attach.contains("Failed to unseal secret using TPM2"), "it failed of something else: {attach}");

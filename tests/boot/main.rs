@@ -17,6 +17,7 @@ mod firmware;
 mod forced;
 mod measure;
 mod modules;
+mod policies;
 mod refusals;
 mod repart;
 mod signatures;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     // The long ones first: the short ones fill what is left of the other core.
     tests.extend(systems::tests());
     tests.extend(bootlog::tests());
+    tests.extend(policies::tests());
     tests.extend(signatures::tests());
     tests.extend(devices::tests());
     tests.extend(storage::tests());

@@ -28,6 +28,7 @@ pub fn tests() -> Vec<Test> {
         test("boot_that_requires_a_tpm_is_refused_without_one", required),
         test("boot_that_prefers_a_tpm_goes_on_without_one_and_says_so", preferred),
         test("image_is_measured_into_every_bank_and_into_systemds_log", measured),
+        test("systemd_lists_our_event_and_its_replay_is_the_register_also_after_it_appended", listed),
         test("tpm_that_is_busy_is_asked_again", busy),
         test("tpm_that_refuses_is_not_required_by_who_prefers_one", refuses),
         test("lost_answer_of_the_tpm_leaves_no_second_candidate", lost),
@@ -111,6 +112,43 @@ fn replay(log: &str, event: &str) -> Result<()> {
         ensure!(text(&format!("/digests/{number}/digest")) == Some(&digest), "{record}");
     }
     ensure!(record.pointer("/digests/2").is_none(), "{record}");
+    Ok(())
+}
+
+const PCRLOCK: &str = "run /usr/lib/systemd/systemd-pcrlock log --json=short --no-pager";
+/// systemd appends to the log and extends the register; it does so by itself only where its stub measured the kernel.
+const APPEND: &str = "run /usr/bin/env SYSTEMD_FORCE_MEASURE=1 /usr/lib/systemd/systemd-pcrextend --pcr=13 appended";
+
+/// systemd-pcrlock replays the log and compares what it comes to with the register.
+fn listed(bench: &Bench, folder: &Path) -> Result<()> {
+    let small = Small { actions: &[PCRLOCK, APPEND, PCRLOCK], volumes: true, ..Small::default() };
+    let ddi = bench.small_ddi(folder, &small)?;
+    let outcome = boot(bench, folder, "require", &[], bench::disk(Source::Partition, &[("1.0", &ddi)]))?;
+    let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?;
+    let measured = booted.record.measured.as_ref().context("nothing was measured")?;
+    ensure!(action(&outcome, 2)?.ends_with("exit status 0"), "systemd-pcrextend: {}", action(&outcome, 2)?);
+    let both = [measured.event.as_str(), "appended"];
+    in_register(&action(&outcome, 1)?, &both[..1])?;
+    in_register(&action(&outcome, 3)?, &both)
+}
+
+/// systemd-pcrlock has these events for the register of the image, in this order, and they are what the register holds.
+fn in_register(listing: &str, events: &[&str]) -> Result<()> {
+    let json = listing.lines().find(|line| line.starts_with('{')).with_context(|| format!("no JSON: {listing}"))?;
+    let listing: serde_json::Value = serde_json::from_str(json)?;
+    let of_image = |row: &&serde_json::Value| row.get("pcr").and_then(serde_json::Value::as_u64) == Some(13);
+    let rows = |table: &str| -> Vec<&serde_json::Value> {
+        listing.get(table).and_then(serde_json::Value::as_array).into_iter().flatten().filter(of_image).collect()
+    };
+    let log = rows("log");
+    ensure!(log.len() == events.len(), "expected {events:?}, found {log:?}");
+    for (row, event) in log.iter().zip(events) {
+        let description = row.get("description").and_then(serde_json::Value::as_str).unwrap_or_default();
+        ensure!(description.contains(event), "expected {event}, found {row}");
+    }
+    let [register] = rows("pcrs")[..] else { anyhow::bail!("expected one register 13: {listing}") };
+    let matches = register.get("hashMatchesEventLog").and_then(serde_json::Value::as_bool);
+    ensure!(matches == Some(true), "a replay of the log does not equal the register: {register}");
     Ok(())
 }
 

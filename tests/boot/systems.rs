@@ -10,8 +10,6 @@ use boot_record::event::Event;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
 use xtask::qemu::bench::Bench;
-use xtask::qemu::kernel_choice::KernelChoice;
-use xtask::qemu::storage::Storage;
 use xtask::qemu::system::{self, System};
 use xtask::qemu::{Answer, Meter, Outcome};
 use xtask::userspace::Release;
@@ -21,28 +19,14 @@ use crate::support::{assert_boot_chain, console, test, timeline};
 pub fn tests() -> Vec<Test> {
     vec![
         test("file_on_the_esp_reaches_multi_user_target", |bench, folder| {
-            let system = System {
-                source: Source::EspFile,
-                storage: Storage::Virtio,
-                kernel: KernelChoice::BuiltIn,
-                uefi: false,
-                overlay: false,
-                root: Release::Stable,
-                tamper: None,
-            };
-            boot(bench, folder, system).map(|_| ())
+            boot(bench, folder, System::of(Source::EspFile)).map(drop)
         }),
         test("partition_with_a_layer_reaches_multi_user_target_and_systemd_accepts_the_ddi", |bench, folder| {
-            let system = System {
-                source: Source::Partition,
-                storage: Storage::Virtio,
-                kernel: KernelChoice::BuiltIn,
-                uefi: false,
-                overlay: true,
-                root: Release::Next,
-                tamper: None,
-            };
+            let system = System { overlay: true, root: Release::Next, ..System::of(Source::Partition) };
             accepted_by_systemd(&boot(bench, folder, system)?)
+        }),
+        test("uki_reaches_multi_user_target_on_the_volume_that_the_tpm_opened", |bench, folder| {
+            boot(bench, folder, System::by_firmware()).map(drop)
         }),
     ]
 }

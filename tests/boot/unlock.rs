@@ -3,8 +3,6 @@
 //!
 //! The volume is a partition of the disk that the image lies on; over the boots of a test it stays, like the TPM's state.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -12,12 +10,14 @@ use boot_record::config::Source;
 use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::Booted;
-use xtask::disk::{Partition, PartitionType, partition_guid};
+use xtask::disk::partition_guid;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
-use xtask::qemu::tpm::traffic::Exchange;
+use xtask::qemu::machine::{Machine, Powered};
+use xtask::qemu::tpm::script::{Fault, Rule};
+use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::tpm::{Attached, Chip};
-use xtask::qemu::volume::{PASSPHRASE, Volume};
+use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Outcome};
 
 use crate::support::{action, assert_boot_chain, assert_refused, assert_secret_kept, console, test};
@@ -25,14 +25,12 @@ use crate::support::{action, assert_boot_chain, assert_refused, assert_secret_ke
 pub fn tests() -> Vec<Test> {
     vec![
         test("volume_that_systemd_enrolled_is_open_before_init_and_shut_for_another_image", enrolled),
+        test("secret_that_is_changed_on_the_bus_does_not_open_the_volume", changed),
         test("volume_that_is_missing_ends_a_boot_that_needs_it", missing_and_needed),
         test("volume_that_is_missing_is_left_to_the_system", missing_and_left),
     ]
 }
 
-/// Before the volume there is the partition table alone, before the image the volume.
-const BEFORE_VOLUME: u64 = 1 << 20;
-const PASSPHRASE_FILE: &str = "probe/passphrase";
 const ENROL: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase --tpm2-device=/dev/tpmrm0 \
                      --tpm2-pcrs=11+13 /dev/vda1";
 const TABLE: &str = "run /usr/sbin/dmsetup table --showkeys data";
@@ -44,55 +42,33 @@ const ACTIONS: [&str; 4] = [ENROL, TABLE, INFO, ATTACH];
 /// Commands at the TPM's socket until init runs, extend and latch included.
 const COMMANDS: usize = 8;
 
-struct Machine<'a> {
-    bench: &'a Bench,
-    folder: &'a Path,
-    chip: Chip,
-    volume: Volume,
-}
-
-impl<'a> Machine<'a> {
-    fn make(bench: &'a Bench, folder: &'a Path) -> Result<Self> {
-        let tools = &bench.parts().tools;
-        Ok(Self { bench, folder, chip: Chip::make(tools, folder, "tpm")?, volume: Volume::make(tools, folder)? })
-    }
-
-    /// One boot with these lines of configuration; the volume keeps what the guest wrote.
-    fn boot(&self, version: &str, more: &'static str) -> Result<(Outcome, Result<Booted>)> {
-        let files = [(PASSPHRASE_FILE.to_owned(), PASSPHRASE.as_bytes().to_vec())];
-        let small = Small { version, actions: &ACTIONS, files: &files, volumes: true, ..Small::default() };
-        let ddi = self.bench.small_ddi(self.folder, &small)?;
-        let mut disk = bench::disk(Source::Partition, &[(version, &ddi)]);
-        let contents = Some(self.volume.image().to_owned());
-        disk.first = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
-        let config = Config { kernel: KernelChoice::Measured, measure: "require", more, ..Config::default() };
-        let tpm = Some(Attached { chip: &self.chip, rules: &[] });
-        let outcome = self.bench.boot(self.folder, &Trial { config, tpm, disk: Some(disk), ..Trial::default() })?;
-        self.take_volume_back()?;
-        let booted = assert_boot_chain(&outcome, &expected(version, &ddi, Source::Partition, false));
-        Ok((outcome, booted))
-    }
-
-    fn take_volume_back(&self) -> Result<()> {
-        let disk = File::open(self.folder.join("disk0.img")).context("no disk after the boot")?;
-        let mut bytes = vec![0; usize::try_from(self.volume.image().metadata()?.len())?];
-        disk.read_exact_at(&mut bytes, BEFORE_VOLUME)?;
-        Ok(std::fs::write(self.volume.image(), bytes)?)
-    }
+/// One boot of an image with these lines of configuration.
+fn boot(machine: &Machine<'_>, version: &str, more: &'static str, rules: &[Rule]) -> Result<(Outcome, Result<Booted>)> {
+    let ddi = machine.ddi(version, &ACTIONS, &[])?;
+    let config = Config { kernel: KernelChoice::Measured, measure: "require", more, ..Config::default() };
+    let disk = bench::disk(Source::Partition, &[(version, &ddi)]);
+    let outcome = machine.boot(Powered { config, firmware: None, disk, rules })?;
+    let booted = assert_boot_chain(&outcome, &expected(version, &ddi, Source::Partition, false));
+    Ok((outcome, booted))
 }
 
 const NEEDED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = refuse\n";
 const WANTED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = ignore\n";
 
-fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
+/// A machine whose volume systemd enrolled to what the image of version 1.0 is measured as.
+fn make<'a>(bench: &'a Bench, folder: &'a Path) -> Result<Machine<'a>> {
     ensure!(NEEDED.contains(&partition_guid(1)) && WANTED.contains(&partition_guid(1)), "{NEEDED}");
-    let machine = Machine::make(bench, folder)?;
-    let (first, booted) = machine.boot("1.0", "")?;
+    let machine = Machine::make(bench, folder, Volume::make(&bench.parts().tools, folder)?)?;
+    let (first, booted) = boot(&machine, "1.0", "", &[])?;
     ensure!(booted?.record.volumes.is_empty(), "a volume is open that nobody asked for");
     ensure!(action(&first, 1)?.ends_with("exit status 0"), "systemd-cryptenroll: {}", action(&first, 1)?);
     machine.volume.forget_passphrase(&bench.parts().tools, folder)?;
+    Ok(machine)
+}
 
-    let (again, booted) = machine.boot("1.0", NEEDED)?;
+fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
+    let machine = make(bench, folder)?;
+    let (again, booted) = boot(&machine, "1.0", NEEDED, &[])?;
     let record = booted?.record;
     let names: Vec<&str> = record.volumes.iter().map(|volume| volume.name.as_str()).collect();
     ensure!(names == ["data"] && record.latched, "boot.json: {record:?}");
@@ -107,12 +83,12 @@ fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
     let commands: Vec<u32> = traffic.of_init().map(Exchange::code).collect();
     println!("commands on the bus: {commands:x?}");
     // What comes after the second extend is the system's.
-    let extends: Vec<usize> = (0..commands.len()).filter(|at| commands.get(*at) == Some(&PCR_EXTEND)).collect();
+    let extends: Vec<usize> = (0..commands.len()).filter(|at| commands.get(*at) == Some(&code::PCR_EXTEND)).collect();
     let last = extends.get(1).context("no latch")?;
     ensure!(*last < COMMANDS, "{} commands: {commands:x?}", last + 1);
     assert_secret_kept(&again, &machine.volume, &bench.parts().tools, folder)?;
 
-    let (other, booted) = machine.boot("1.1", WANTED)?;
+    let (other, booted) = boot(&machine, "1.1", WANTED, &[])?;
     let record = booted?.record;
     ensure!(record.volumes.is_empty() && !record.latched, "another image has the volume: {record:?}");
     let refusal = record.refused.first().with_context(|| format!("no refusal\n{}", console(&other)))?;
@@ -122,8 +98,22 @@ fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// TPM2_PCR_Extend.
-const PCR_EXTEND: u32 = 0x182;
+/// Somebody on the bus changes one bit of what the TPM unsealed.
+fn changed(bench: &Bench, folder: &Path) -> Result<()> {
+    let machine = make(bench, folder)?;
+    let rules = [Rule { command: code::UNSEAL, number: Some(1), fault: Fault::Flip(FROM_END) }];
+    let (outcome, booted) = boot(&machine, "1.0", WANTED, &rules)?;
+    let record = booted?.record;
+    ensure!(record.volumes.is_empty() && !record.latched, "the volume is open: {record:?}");
+    let refusal = record.refused.first().with_context(|| format!("no refusal\n{}", console(&outcome)))?;
+    let words = "token 0: TPM2_Unseal: the response was changed on its way";
+    ensure!(refusal.reason == Reason::UnlockFailed && refusal.detail == words, "{refusal:?}");
+    ensure!(!action(&outcome, 2)?.contains(" crypt "), "the volume is open: {}", action(&outcome, 2)?);
+    Ok(())
+}
+
+/// Behind the encrypted secret of TPM2_Unseal's answer comes its session: nonce (34), attributes (1), HMAC (34).
+const FROM_END: usize = 34 + 1 + 34;
 
 /// Of a disk that has none.
 fn boot_without(bench: &Bench, folder: &Path, more: &'static str) -> Result<(Outcome, Result<Booted>)> {

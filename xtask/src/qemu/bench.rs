@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use boot_record::config::{SignaturePath, Source};
 
-use super::firmware::{ByFirmware, Uki};
+use super::firmware::{ByFirmware, Signature, UKI_FILE, Uki};
 use super::parts::{Config, IMAGE_ID, Parts};
 use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start, tpm};
 use crate::boot_report::{Expected, Target};
@@ -22,6 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Where `bootlog` looks for log strings, as a path below `/`.
 const LOG_STRINGS: &str = "usr/lib/debug/.build-id";
+
+/// The mini-initramfs, in a trial's folder.
+const INITRAMFS: &str = "initramfs.cpio";
 
 /// os-release of the unified kernel images: what the stub measures, and boot loaders show.
 const UKI_OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs boot tests\"\n";
@@ -81,8 +84,6 @@ pub struct Trial<'a> {
     pub disk: Option<Disk>,
     /// Further disks, all of which come before it.
     pub others: Vec<Disk>,
-    /// A disk that the boot leaves as it finds it, but for what the guest writes: the last one.
-    pub kept: Option<&'a Path>,
     /// Plugs the disk in this long after the start.
     pub late: Option<Duration>,
     /// The kernel's console; `null` is none.
@@ -108,7 +109,6 @@ impl Default for Trial<'_> {
             files: Vec::new(),
             disk: None,
             others: Vec::new(),
-            kept: None,
             late: None,
             console: SERIAL,
             command_line: "",
@@ -222,24 +222,33 @@ impl Bench {
         Ok(tree)
     }
 
+    /// Makes the UKI of a trial with this configuration and nothing else that is particular, in `folder`: what a policy is signed for before
+    /// the boot. Where it is made again for the boot it differs in its signature, which is not measured.
+    ///
+    /// # Errors
+    /// A part cannot be made.
+    pub fn uki(&self, folder: &Path, config: &Config) -> Result<PathBuf> {
+        let initramfs = folder.join(INITRAMFS);
+        let kernel = self.parts.write_initramfs(&self.cache, config, &initramfs)?;
+        let output = folder.join(UKI_FILE);
+        let command_line = command_line(&Trial::default());
+        uki(&kernel, &initramfs, &command_line).write(&self.cache, &self.parts.tools, Signature::Boot, &output)?;
+        Ok(output)
+    }
+
     /// Boots a trial; its files go into `folder`.
     ///
     /// # Errors
     /// The disk cannot be written, or QEMU cannot be run.
     pub fn boot(&self, folder: &Path, trial: &Trial<'_>) -> Result<Outcome> {
-        let initramfs = folder.join("initramfs.cpio");
+        let initramfs = folder.join(INITRAMFS);
         let kernel = self.parts.write_initramfs(&self.cache, &trial.config, &initramfs)?;
         put_over(&self.parts.tools, &initramfs, &trial.files)?;
         let mut disk = trial.disk.clone();
         let firmware = match &trial.firmware {
             Some(by_firmware) => {
-                let words = format!("console={} panic=-1 {}", trial.console, trial.command_line);
-                let uki = Uki {
-                    kernel: &kernel,
-                    initramfs: &initramfs,
-                    command_line: words.trim_end(),
-                    os_release: UKI_OS_RELEASE,
-                };
+                let words = command_line(trial);
+                let uki = uki(&kernel, &initramfs, &words);
                 let (firmware, files) = by_firmware.prepare(&self.cache, &self.parts.tools, &uki, folder)?;
                 let disk = disk.as_mut().context("a boot by firmware needs a disk")?;
                 disk.esp.get_or_insert_default();
@@ -257,7 +266,6 @@ impl Bench {
         }
         let mut disks: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
         let late_disk = trial.late.and_then(|delay| Some((disks.pop()?, delay)));
-        disks.extend(trial.kept);
         Boot {
             start: match &firmware {
                 Some(firmware) => Start::Firmware(firmware),
@@ -282,6 +290,15 @@ impl Bench {
         }
         .run(&self.parts.tools, folder)
     }
+}
+
+/// The kernel's command line in the UKI of a trial.
+fn command_line(trial: &Trial<'_>) -> String {
+    format!("console={} panic=-1 {}", trial.console, trial.command_line).trim_end().to_owned()
+}
+
+fn uki<'a>(kernel: &'a Path, initramfs: &'a Path, command_line: &'a str) -> Uki<'a> {
+    Uki { kernel, initramfs, command_line, os_release: UKI_OS_RELEASE }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

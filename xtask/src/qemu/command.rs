@@ -20,7 +20,6 @@ use crate::cache::Cache;
 use crate::log_strings;
 use crate::progress::Step;
 use crate::tamper::Tamper;
-use crate::userspace::Release;
 
 /// Options of the command.
 #[derive(Clone, Debug, clap::Args)]
@@ -168,8 +167,8 @@ pub fn run(cache: &Cache, options: &Options) -> Result<ExitCode> {
         kernel: if uefi { KernelChoice::Measured } else { options.kernel.unwrap_or_default() },
         uefi,
         overlay: options.overlay == Switch::On,
-        root: Release::Stable,
         tamper: options.tamper,
+        ..System::of(Source::EspFile)
     };
     let prepared = system.prepare(cache, &parts, &folder)?;
     step.done();

@@ -6,16 +6,14 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use boot_record::config::Source;
-
-use super::bench::{self, Bench, Small, Trial};
+use super::bench::{Bench, Small, Trial};
 use super::firmware::ByFirmware;
 use super::tpm::script::Rule;
 use super::tpm::{Attached, Chip};
 use super::volume::{PASSPHRASE, Volume};
 use super::{Config, Outcome};
-use crate::disk::{Ddi, Partition, PartitionType};
+use crate::disk::{Ddi, Disk, Partition, PartitionType};
+use anyhow::{Context, Result};
 
 /// The passphrase's file in an image, without the `/` before it.
 const PASSPHRASE_FILE: &str = "probe/passphrase";
@@ -23,6 +21,13 @@ const PASSPHRASE_FILE: &str = "probe/passphrase";
 const BEFORE_VOLUME: u64 = 1 << 20;
 /// The volume's partition, as the guest names it.
 pub const VOLUME: &str = "/dev/vda1";
+/// What an image does to enrol the volume to whatever the key in [`POLICY_KEY`] signs for registers 11 and 13.
+pub const ENROL_TO_KEY: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase --tpm2-device=/dev/tpmrm0 \
+                                --tpm2-pcrs= --tpm2-public-key=/probe/policy.pem --tpm2-public-key-pcrs=11+13 /dev/vda1";
+/// That key's public half in the image, without the `/` before it.
+pub const POLICY_KEY: &str = "probe/policy.pem";
+/// What that says where it did.
+pub const ENROLLED: &str = "exit status 0";
 
 /// A machine. Its files lie in a folder of the cache.
 pub struct Machine<'a> {
@@ -40,8 +45,8 @@ pub struct Powered<'a> {
     pub config: Config,
     /// UEFI starts it; `None`: QEMU puts the kernel into memory.
     pub firmware: Option<ByFirmware<'a>>,
-    /// Where the image lies.
-    pub source: Source,
+    /// What is on the disk behind the volume.
+    pub disk: Disk,
     /// What goes wrong on the TPM's bus.
     pub rules: &'a [Rule],
 }
@@ -66,13 +71,12 @@ impl<'a> Machine<'a> {
         self.bench.small_ddi(self.folder, &small)
     }
 
-    /// Boots an image of this version; the volume keeps what the guest wrote.
+    /// Boots it; the volume keeps what the guest wrote.
     ///
     /// # Errors
     /// The boot cannot be made, whatever comes of it.
-    pub fn boot(&self, version: &str, ddi: &Ddi, powered: Powered<'_>) -> Result<Outcome> {
-        let Powered { config, firmware, source, rules } = powered;
-        let mut disk = bench::disk(source, &[(version, ddi)]);
+    pub fn boot(&self, powered: Powered<'_>) -> Result<Outcome> {
+        let Powered { config, firmware, mut disk, rules } = powered;
         let contents = Some(self.volume.image().to_owned());
         disk.first = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
         let tpm = Some(Attached { chip: &self.chip, rules });

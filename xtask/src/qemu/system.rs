@@ -74,6 +74,26 @@ pub struct Prepared {
 }
 
 impl System {
+    /// The plain one: virtio, no firmware, Debian stable.
+    #[must_use]
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            storage: Storage::Virtio,
+            kernel: KernelChoice::BuiltIn,
+            uefi: false,
+            overlay: false,
+            root: Release::Stable,
+            tamper: None,
+        }
+    }
+
+    /// The whole one: UEFI, TPM, and the real root on a volume.
+    #[must_use]
+    pub fn by_firmware() -> Self {
+        Self { kernel: KernelChoice::Measured, uefi: true, ..Self::of(Source::EspFile) }
+    }
+
     /// Makes the files of the boot in `folder`: mini-initramfs, DDI, disk.
     ///
     /// # Errors

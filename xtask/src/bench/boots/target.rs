@@ -9,11 +9,8 @@ use serde::Serialize;
 
 use super::latency::MODELS;
 use crate::cache::Cache;
-use crate::qemu::kernel_choice::KernelChoice;
-use crate::qemu::storage::Storage;
 use crate::qemu::system::{self, INITRAMFS, System};
 use crate::qemu::{Answer, Meter, Parts, Reads};
-use crate::userspace::Release;
 
 /// One way to multi-user.target.
 #[derive(Clone, Debug, Serialize)]
@@ -35,15 +32,7 @@ pub struct Reached {
 pub fn reached(cache: &Cache, parts: &Parts, folder: &Path, initrds: &[(&str, &Path)]) -> Result<Vec<Reached>> {
     let mut all = Vec::new();
     for source in [Source::Partition, Source::EspFile] {
-        let system = System {
-            source,
-            storage: Storage::Virtio,
-            kernel: KernelChoice::BuiltIn,
-            uefi: false,
-            overlay: false,
-            root: Release::Stable,
-            tamper: None,
-        };
+        let system = System::of(source);
         let folder = folder.join(format!("target-{source}"));
         std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let prepared = system.prepare(cache, parts, &folder)?;
