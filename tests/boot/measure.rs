@@ -14,6 +14,7 @@ use tpm_policy::{Bank, pcr};
 use xtask::boot_report::Booted;
 use xtask::disk::{Candidate, Ddi, Disk};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
+use xtask::qemu::firmware::ByFirmware;
 use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::tpm::script::{Fault, Rule};
 use xtask::qemu::tpm::traffic::{Exchange, code};
@@ -115,21 +116,33 @@ fn replay(log: &str, event: &str) -> Result<()> {
     Ok(())
 }
 
+/// Where the kernel has the firmware's log, without which systemd-pcrlock lists nothing.
+const SECURITYFS: &str = "mount securityfs /sys/kernel/security";
 const PCRLOCK: &str = "run /usr/lib/systemd/systemd-pcrlock log --json=short --no-pager";
 /// systemd appends to the log and extends the register; it does so by itself only where its stub measured the kernel.
 const APPEND: &str = "run /usr/bin/env SYSTEMD_FORCE_MEASURE=1 /usr/lib/systemd/systemd-pcrextend --pcr=13 appended";
 
 /// systemd-pcrlock replays the log and compares what it comes to with the register.
 fn listed(bench: &Bench, folder: &Path) -> Result<()> {
-    let small = Small { actions: &[PCRLOCK, APPEND, PCRLOCK], volumes: true, ..Small::default() };
+    let actions = [SECURITYFS, PCRLOCK, APPEND, PCRLOCK];
+    let small = Small { actions: &actions, volumes: true, ..Small::default() };
     let ddi = bench.small_ddi(folder, &small)?;
-    let outcome = boot(bench, folder, "require", &[], bench::disk(Source::Partition, &[("1.0", &ddi)]))?;
-    let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?;
+    let chip = Chip::make(&bench.parts().tools, folder, "tpm")?;
+    let config = Config { kernel: KernelChoice::Measured, ..config("require") };
+    let trial = Trial {
+        config,
+        firmware: Some(ByFirmware::default()),
+        tpm: Some(Attached { chip: &chip, rules: &[] }),
+        disk: Some(bench::disk(Source::EspFile, &[("1.0", &ddi)])),
+        ..Trial::default()
+    };
+    let outcome = bench.boot(folder, &trial)?;
+    let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
     let measured = booted.record.measured.as_ref().context("nothing was measured")?;
-    ensure!(action(&outcome, 2)?.ends_with("exit status 0"), "systemd-pcrextend: {}", action(&outcome, 2)?);
+    ensure!(action(&outcome, 3)?.ends_with("exit status 0"), "systemd-pcrextend: {}", action(&outcome, 3)?);
     let both = [measured.event.as_str(), "appended"];
-    in_register(&action(&outcome, 1)?, &both[..1])?;
-    in_register(&action(&outcome, 3)?, &both)
+    in_register(&action(&outcome, 2)?, &both[..1])?;
+    in_register(&action(&outcome, 4)?, &both)
 }
 
 /// systemd-pcrlock has these events for the register of the image, in this order, and they are what the register holds.

@@ -9,6 +9,7 @@ use boot_record::config::Source;
 use boot_record::event::Event;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
+use xtask::disk::ROOT_UUID;
 use xtask::qemu::bench::Bench;
 use xtask::qemu::system::{self, System};
 use xtask::qemu::{Answer, Meter, Outcome};
@@ -26,7 +27,11 @@ pub fn tests() -> Vec<Test> {
             accepted_by_systemd(&boot(bench, folder, system)?)
         }),
         test("uki_reaches_multi_user_target_on_the_volume_that_the_tpm_opened", |bench, folder| {
-            boot(bench, folder, System::by_firmware()).map(drop)
+            links_are_those_of_the_volume(&boot(bench, folder, System::by_firmware())?)
+        }),
+        test("uki_reaches_multi_user_target_of_a_current_systemd_on_the_volume", |bench, folder| {
+            let system = System { root: Release::Next, ..System::by_firmware() };
+            links_are_those_of_the_volume(&boot(bench, folder, system)?)
         }),
     ]
 }
@@ -136,6 +141,16 @@ fn milliseconds(span: &str) -> Result<u64> {
 fn accepted_by_systemd(outcome: &Outcome) -> Result<()> {
     let verdict = text(outcome, "dissect")?;
     ensure!(verdict.ends_with("\nexit status 0"), "systemd-dissect --validate: {verdict}");
+    Ok(())
+}
+
+/// udev takes the volume for ready: its name and the link to its file system lead to the same device.
+fn links_are_those_of_the_volume(outcome: &Outcome) -> Result<()> {
+    let links = text(outcome, "links")?;
+    let target = |link: &str| links.lines().find_map(|line| line.strip_prefix(link)?.strip_prefix(' '));
+    let volume = target("/dev/mapper/root").with_context(|| format!("no /dev/mapper/root: {links}"))?;
+    let file_system = target(&format!("/dev/disk/by-uuid/{ROOT_UUID}"));
+    ensure!(volume.starts_with("/dev/dm-") && file_system == Some(volume), "links: {links}");
     Ok(())
 }
 

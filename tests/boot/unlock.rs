@@ -10,7 +10,7 @@ use boot_record::config::Source;
 use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::Booted;
-use xtask::disk::partition_guid;
+use xtask::disk::{partition_guid, write_root};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::machine::{Machine, Powered};
@@ -19,6 +19,7 @@ use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Outcome};
+use xtask::userspace::Tree;
 
 use crate::support::{action, assert_boot_chain, assert_refused, assert_secret_kept, console, test};
 
@@ -26,6 +27,8 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("volume_that_systemd_enrolled_is_open_before_init_and_shut_for_another_image", enrolled),
         test("secret_that_is_changed_on_the_bus_does_not_open_the_volume", changed),
+        test("plain_file_system_in_place_of_the_volume_ends_the_boot", plain),
+        test("volume_of_somebody_else_with_the_token_of_ours_ends_the_boot", foreign),
         test("volume_that_is_missing_ends_a_boot_that_needs_it", missing_and_needed),
         test("volume_that_is_missing_is_left_to_the_system", missing_and_left),
     ]
@@ -109,6 +112,39 @@ fn changed(bench: &Bench, folder: &Path) -> Result<()> {
     let words = "token 0: TPM2_Unseal: the response was changed on its way";
     ensure!(refusal.reason == Reason::UnlockFailed && refusal.detail == words, "{refusal:?}");
     ensure!(!action(&outcome, 2)?.contains(" crypt "), "the volume is open: {}", action(&outcome, 2)?);
+    Ok(())
+}
+
+/// Who has the disk in hand puts a file system of his own where the volume was, with programs of his own and the label that a real root has:
+/// nothing of it may run in a boot that measured what the key was enrolled to.
+fn plain(bench: &Bench, folder: &Path) -> Result<()> {
+    let mut machine = make(bench, folder)?;
+    let image = folder.join("plain.img");
+    let size = machine.volume.image().metadata()?.len();
+    write_root(&bench.parts().tools, &Tree::default(), &image, size)?;
+    machine.volume = Volume::at(image);
+    let (outcome, _) = boot(&machine, "1.0", NEEDED, &[])?;
+    assert_refused(&outcome, Reason::UnlockFailed, "data")?;
+    said(&outcome, r#", expected "LUKS\xba\xbe""#)
+}
+
+/// As a volume whose passphrase he knows, with our token in its header: the TPM unseals our secret, which opens none of his keyslots.
+fn foreign(bench: &Bench, folder: &Path) -> Result<()> {
+    let mut machine = make(bench, folder)?;
+    let tools = &bench.parts().tools;
+    let token = machine.volume.token(tools, folder)?;
+    // Over the file of ours, which is lost by it; its passphrase is the one that everybody knows.
+    machine.volume = Volume::make(tools, folder)?;
+    // The token names keyslot 1, that of systemd; there has to be one.
+    machine.volume.add_token(&String::from_utf8(token)?.replace("[\"1\"]", "[\"0\"]").into_bytes(), tools, folder)?;
+    let (outcome, _) = boot(&machine, "1.0", NEEDED, &[])?;
+    assert_refused(&outcome, Reason::UnlockFailed, "data")?;
+    said(&outcome, "token 0: the keyslot does not open by this secret")
+}
+
+fn said(outcome: &Outcome, words: &str) -> Result<()> {
+    let said = outcome.console.iter().any(|line| line.ends_with(words));
+    ensure!(said, "expected {words}\n{}", console(outcome));
     Ok(())
 }
 

@@ -31,6 +31,8 @@ use vfat::{Format, Volume};
 
 /// The label by which sysroot.mount inside the DDI finds the real root.
 const ROOT_LABEL: &str = "rootfs";
+/// The UUID of its file system.
+pub const ROOT_UUID: &str = "6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e11";
 /// Folder of DDI files on the ESP.
 pub const ESP_FOLDER: &str = "initoverlayfs";
 
@@ -228,7 +230,7 @@ pub fn write_root(tools: &Tools, tree: &Tree, image: &Path, size: u64) -> Result
     // Blocks that a disk with sectors of 4096 bytes can be read in.
     mke2fs.args(["-q", "-t", "ext4", "-b", "4096", "-L", ROOT_LABEL, "-U"]);
     // Any fixed UUIDs do: derived ones would say nothing more.
-    mke2fs.args(["6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e11", "-E"]);
+    mke2fs.args([ROOT_UUID, "-E"]);
     mke2fs.arg("hash_seed=6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e12,root_owner=0:0").arg("-d").arg(&tar).arg(image);
     run(&mut mke2fs)?;
     std::fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))
@@ -270,7 +272,7 @@ fn copy_sparse(from: &Path, to: &Path, start: u64) -> Result<()> {
 }
 
 /// Runs a tool that prints nothing when all is well; what it does print becomes the error.
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     feed(command, "")
 }
 

@@ -21,9 +21,16 @@ use crate::disk::write_root;
 use crate::keys::{self, Keys};
 use crate::plan::Cost;
 use crate::progress::Step;
-use crate::userspace::Tree;
+use crate::userspace::{self, Release};
 
-const KIND: &str = "enrolled-root";
+/// One for each Debian: an entry of the cache takes the place of the one before it of the same kind.
+const fn kind(release: Release) -> &'static str {
+    match release {
+        Release::Stable => "enrolled-root",
+        Release::Next => "enrolled-root-next",
+    }
+}
+
 /// Raise it when the code below makes another volume of the same inputs.
 const RECIPE: u32 = 1;
 const COST: Cost = Cost { what: "an encrypted root", disk_mib: 425, download_mib: 40, seconds: 40 };
@@ -45,7 +52,7 @@ pub struct EnrolledRoot {
 
 /// What it costs the first time.
 pub fn cost(cache: &Cache) -> Option<Cost> {
-    (!cache.has_any(KIND)).then_some(COST)
+    (!cache.has_any(kind(Release::Stable))).then_some(COST)
 }
 
 /// The key whose signatures the TPM takes for a policy.
@@ -56,23 +63,24 @@ pub fn policy_keys(cache: &Cache, parts: &Parts) -> Result<Keys> {
     keys::named(cache, &parts.tools, POLICY)
 }
 
-/// The volume with this root in it, out of the cache or made.
+/// The volume with the root of this Debian in it, out of the cache or made.
 ///
 /// # Errors
 /// A tool fails, or the guest does not enrol the volume.
-pub fn ensure(cache: &Cache, parts: &Parts, root: &Tree) -> Result<EnrolledRoot> {
+pub fn ensure(cache: &Cache, parts: &Parts, release: Release) -> Result<EnrolledRoot> {
+    let root = userspace::root(cache, release)?;
     let public_key = keys::public_pem(&parts.tools, &policy_keys(cache, parts)?)?;
     let key = Key::new(RECIPE)
         .bytes("root", &root.digest())
         .bytes("size", &ROOT_SIZE.to_le_bytes())
         .bytes("policy key", public_key.as_bytes());
-    let folder = cache.entry(KIND, &key, |folder| {
+    let folder = cache.entry(kind(release), &key, |folder| {
         let step = Step::start("encrypted root: systemd enrols it in a guest", 0);
         let bench = Bench::open()?;
-        let workshop = bench.folder(KIND)?;
+        let workshop = bench.folder(kind(release))?;
         let tools = &bench.parts().tools;
         let image = workshop.path().join("root.img");
-        write_root(tools, root, &image, ROOT_SIZE)?;
+        write_root(tools, &root, &image, ROOT_SIZE)?;
         let machine = Machine::make(&bench, workshop.path(), Volume::encrypt(tools, image)?)?;
         enrol(&machine, &public_key)?;
         machine.volume.forget_passphrase(tools, workshop.path())?;

@@ -7,11 +7,11 @@
 //! * ACPI is off, so that firmware hands the devicetree on: the layer's kernels need no CONFIG_ACPI.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::cache::Cache;
+use crate::disk::run;
 use crate::keys::{self, Keys};
 use crate::tools::Tools;
 
@@ -207,12 +207,4 @@ fn sign(tools: &Tools, keys: &Keys, from: &Path, to: &Path) -> Result<()> {
     let mut sbsign = tools.command_in(folder, "sbsign", &[&keys.key_pem, &keys.certificate_pem, from])?;
     sbsign.arg("--key").arg(&keys.key_pem).arg("--cert").arg(&keys.certificate_pem);
     run(sbsign.arg("--output").arg(to).arg(from))
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }

@@ -7,12 +7,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use boot_formats::{ByteRange, bytes};
 
 use super::{MACHINE, MEMORY};
+use crate::disk::run;
 use crate::repository;
 use crate::tools::Tools;
 
@@ -41,15 +41,15 @@ impl KeptMemory {
         let mut qemu = tools.command_in(folder, "qemu-system-aarch64", &[])?;
         qemu.args(["-M", &format!("{},dumpdtb={}", MACHINE[1], machine.display())]).args(&MACHINE[2..]);
         qemu.args(["-smp", "2", "-display", "none"]);
-        run(qemu)?;
+        run(&mut qemu)?;
         let source = repository::root().join(OVERLAY);
         let mut dtc = tools.command_in(folder, "dtc", &[&source])?;
         // -@ is what makes it an overlay.
         dtc.args(["-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&overlay).arg(&source);
-        run(dtc)?;
+        run(&mut dtc)?;
         let mut apply = tools.command_in(folder, "fdtoverlay", &[])?;
         apply.arg("-i").arg(&machine).arg("-o").arg(&devicetree).arg(&overlay);
-        run(apply)?;
+        run(&mut apply)?;
         Ok(Self { ram: folder.join("ram"), devicetree })
     }
 
@@ -102,14 +102,6 @@ fn unwrapped(zone: &[u8]) -> Result<Option<Vec<u8>>> {
     let data = bytes::slice(zone, HEADER, size)?;
     let (newest, oldest) = (bytes::slice(data, 0, start)?, data.get(start..).unwrap_or_default());
     Ok(Some([oldest, newest].concat()))
-}
-
-fn run(mut command: Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -195,13 +195,12 @@ impl System {
 
     /// The real root's partition: a file system in `folder`, or a volume in the cache and the TPM that opens it, in `folder`.
     fn real_root(&self, cache: &Cache, parts: &Parts, folder: &Path) -> Result<(PathBuf, Option<Chip>)> {
-        let tree = userspace::root(cache, self.root)?;
         if self.uefi {
-            let enrolled = enrolled_root::ensure(cache, parts, &tree)?;
+            let enrolled = enrolled_root::ensure(cache, parts, self.root)?;
             return Ok((enrolled.volume, Some(enrolled.chip.copy_to(folder, "tpm")?)));
         }
         let root = folder.join("root.ext4");
-        write_root(&parts.tools, &tree, &root, ROOT_SIZE)?;
+        write_root(&parts.tools, &userspace::root(cache, self.root)?, &root, ROOT_SIZE)?;
         Ok((root, None))
     }
 

@@ -3,16 +3,17 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::disk::run;
 use crate::tools::Tools;
 
 /// The passphrase of a volume before a TPM is enrolled. It protects nothing.
 pub const PASSPHRASE: &str = "DEVELOPMENT passphrase of the boot tests";
 /// Its file beside a volume.
 const PASSPHRASE_FILE: &str = "passphrase";
+const TOKEN_FILE: &str = "token.json";
 /// Bytes of a volume without contents: cryptsetup's header of 16 MiB, and some data.
 const BYTES: u64 = 24 << 20;
 /// Bytes that a volume is larger than its contents: twice its header, as cryptsetup wants room to move the first data to.
@@ -71,6 +72,35 @@ impl Volume {
         Ok(Self { image })
     }
 
+    /// Whatever is in this file, in a volume's place.
+    pub fn at(image: PathBuf) -> Self {
+        Self { image }
+    }
+
+    /// Its first token, as JSON.
+    ///
+    /// # Errors
+    /// There is none, or cryptsetup fails.
+    pub fn token(&self, tools: &Tools, folder: &Path) -> Result<Vec<u8>> {
+        let file = folder.join(TOKEN_FILE);
+        let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[&self.image])?;
+        run(cryptsetup.args(["token", "export", "--token-id", "0", "--json-file"]).arg(&file).arg(&self.image))?;
+        let token = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()));
+        std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        token
+    }
+
+    /// Gives it another token, as JSON.
+    ///
+    /// # Errors
+    /// cryptsetup fails.
+    pub fn add_token(&self, token: &[u8], tools: &Tools, folder: &Path) -> Result<()> {
+        let file = folder.join(TOKEN_FILE);
+        std::fs::write(&file, token).with_context(|| format!("cannot write {}", file.display()))?;
+        let mut cryptsetup = tools.command_in(folder, "cryptsetup", &[&self.image])?;
+        run(cryptsetup.args(["token", "import", "--json-file"]).arg(&file).arg(&self.image))
+    }
+
     /// The disk's image.
     pub fn image(&self) -> &Path {
         &self.image
@@ -103,12 +133,4 @@ fn passphrase_file(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(PASSPHRASE_FILE);
     std::fs::write(&path, PASSPHRASE).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
-}
-
-fn run(cryptsetup: &mut Command) -> Result<()> {
-    let output = cryptsetup.output().context("cannot run cryptsetup")?;
-    if !output.status.success() {
-        bail!("cryptsetup: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }
