@@ -30,7 +30,7 @@ pub use table::{TableForm, partition_guid};
 use vfat::{Format, Volume};
 
 /// The label by which sysroot.mount inside the DDI finds the real root.
-const ROOT_LABEL: &str = "rootfs";
+pub const ROOT_LABEL: &str = "rootfs";
 /// The UUID of its file system.
 pub const ROOT_UUID: &str = "6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e11";
 /// Folder of DDI files on the ESP.

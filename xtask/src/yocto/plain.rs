@@ -37,8 +37,8 @@ impl Variant {
     fn name(self) -> &'static str {
         match self {
             Self::Core => "core",
-            Self::WithoutLayer => "without",
-            Self::Inert => "inert",
+            // One folder for what is compared: openembedded-core has its name in the signature of do_rootfs.
+            Self::WithoutLayer | Self::Inert => "inert",
             Self::Plain => "plain",
             Self::Whole => "whole",
             Self::Bundle => "bundle",

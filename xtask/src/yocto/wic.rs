@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use boot_record::config::SignaturePath;
 
-use super::boot::{root_hash, start};
+use super::boot::{Root, start};
 use super::clones::Clones;
 use super::standin::{FIRST, Standin, deployed};
 use super::{Bench, outcome};
@@ -24,8 +25,9 @@ const WITH_WIC: &str = "b9e2a2f584376076c4552bef7309c81b9fe986c0^";
 const PROGRAM: [&str; 3] = ["scripts/wic", "scripts/lib/wic", "scripts/lib/scriptpath.py"];
 const TARGET: &str = "initoverlayfs-disk";
 const FILE: &str = "initoverlayfs-disk-qemuarm64.rootfs.wic";
-/// Its number in files/wic/initoverlayfs-disk.wks.in.
+/// Number and name of the root's partition in files/wic/initoverlayfs-disk.wks.in.
 const ROOT: usize = 3;
+const LABEL: &str = "root";
 
 /// Builds and boots it.
 ///
@@ -74,9 +76,8 @@ fn boots(bench: &Bench, clones: &Clones, wic: PathBuf) -> Result<()> {
     let folder = bench.cache.run_dir("yocto-wic")?;
     let disk = folder.path().join("disk.img");
     copy(bench, &deployed(&standin.build, FILE)?, &deployed(&standin.build, &format!("{FILE}.bmap"))?, &disk)?;
-    let device = format!("/dev/{}", Storage::Virtio.partition(ROOT));
-    let signature = boot_record::config::SignaturePath::UserSpace;
-    start(bench, &images, &disk, device, signature, root_hash(bench, &images.ddi)?, folder.path())
+    let root = Root { label: LABEL, device: format!("/dev/{}", Storage::Virtio.partition(ROOT)) };
+    start(bench, &images, &disk, &root, SignaturePath::UserSpace, folder.path())
 }
 
 /// As people write a card: what bmaptool copies it has compared with the map's checksums.
