@@ -16,6 +16,7 @@
 
 mod crc32;
 
+pub mod base64;
 pub mod bytes;
 pub mod ddi;
 pub mod der;

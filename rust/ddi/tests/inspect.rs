@@ -250,7 +250,7 @@ fn refusals_are_the_parsers_words_after_the_name_of_the_file() {
     assert_refused(&[], "gpt: disk of 0 bytes, need 3072");
     let nothing = "gpt: signature \"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\", expected \"EFI PART\"";
     assert_refused(&[0; 65536], &format!("primary {nothing}; backup {nothing}"));
-    assert_refused(&with(20480, b"["), "signature: at byte 0: found '[', expected '{'");
+    assert_refused(&with(20480, b"["), "signature: at byte 11: found ':', expected ',' or ']'");
     assert_refused(&with(verity + 8, &[9]), "verity: superblock version 9, expected 1");
     run(tool("sfdisk").arg("--delete").arg(&path).arg("2"));
     assert_refused(&fs::read(&path).unwrap(), "ddi: no root-verity partition");

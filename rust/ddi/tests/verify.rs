@@ -293,7 +293,7 @@ fn json_that_is_none_is_malformed() {
     sample.assert_refused(
         "signature-malformed",
         &[
-            ("signature-partition", "signature-malformed: signature: at byte 2: unknown member \"RootHash\""),
+            ("signature-partition", "signature-malformed: signature: at byte 12: unknown member \"RootHash\""),
             ("root-hash", "needs signature-partition"),
             ("signer", "needs signature-partition"),
             ("signature", "needs signature-partition"),

@@ -129,6 +129,10 @@ impl<'a> Cursor<'a> {
         self.step();
         let start = self.at;
         loop {
+            // Nearly all of it needs no look of its own.
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..b' ')).count();
+            self.at = self.at.saturating_add(plain);
             match self.byte()? {
                 b'"' => {
                     let inner = self.text.get(start..self.at).unwrap_or_default();
@@ -139,8 +143,7 @@ impl<'a> Cursor<'a> {
                     self.step();
                     self.escape()?;
                 }
-                0..b' ' => return Err(self.unexpected("a character or its escape")),
-                _ => self.step(),
+                _ => return Err(self.unexpected("a character or its escape")),
             }
         }
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A keyslot, and the digest that the key out of it has to have (specification, 3.2 and 3.5).
 
-use base64ct::{Base64, Encoding};
 use heapless::Vec;
 
 use super::Error;
 use super::metadata::{expect, key_size, number_text, required, unknown};
+use crate::base64;
 use crate::json::Value;
 use crate::range::ByteRange;
 
@@ -179,7 +179,7 @@ fn hash(object: &Value<'_>) -> Result<Hash, Error> {
 fn binary(value: &Value<'_>, what: &'static str) -> Result<Vec<u8, MAX_BINARY>, Error> {
     let bad = Error::Base64 { offset: value.offset(), what };
     let mut buffer = [0; MAX_BINARY];
-    let bytes = Base64::decode(value.string()?, &mut buffer).map_err(|_| bad)?;
+    let bytes = base64::decode(value.string()?, &mut buffer).ok_or(bad)?;
     if bytes.is_empty() {
         return Err(bad);
     }

@@ -2,6 +2,7 @@
 //! Signature partitions of systemd-repart and jq.
 
 use crate::golden;
+use boot_formats::json;
 use boot_formats::signature_json::{self, Error, MAX_PKCS7, MAX_SIGNATURE_PARTITION, parse};
 
 const ROOT_HASH: &str = "4392712ba01368efdf14b05c76f9e4df0d53664630b5d48632ed17a137f39076";
@@ -48,8 +49,22 @@ fn base64_is_strict() {
         ("AAAA AAAA", "a space"),
         ("AA-_", "the alphabet of URLs"),
     ] {
-        assert_eq!(with_signature(text), Err(Error::Base64 { offset: 92, len: text.len() }), "{why}");
+        assert_eq!(with_signature(text), Err(Error::Base64 { offset: 91, len: text.len() }), "{why}");
     }
+}
+
+#[test]
+fn only_an_object_of_plain_strings_is_taken() {
+    let kind = |offset, expected| Err(Error::Json(json::Error::Kind { offset, expected }));
+    assert_eq!(parse(b"7"), kind(0, "an object"));
+    assert_eq!(parse(b"[]"), kind(0, "an object"));
+    assert_eq!(parse(br#"{"rootHash":7,"signature":""}"#), kind(12, "a string"));
+    let with =
+        |hash: &str, signature: &str| parse(format!(r#"{{"rootHash":"{hash}","signature":{signature}}}"#).as_bytes());
+    assert_eq!(with(ROOT_HASH, "null"), kind(91, "a string"));
+    assert_eq!(with(ROOT_HASH, r#"{"a":""}"#), kind(91, "a string"));
+    assert_eq!(with(ROOT_HASH, r#""\u0041AAA""#), Err(Error::Json(json::Error::Escape { offset: 91 })));
+    assert_eq!(parse(b"{} \n\0\0"), Err(Error::MissingMember(signature_json::Member::RootHash)));
 }
 
 #[test]
