@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! CRC-32 as GPT uses it (ISO 3309, reflected 0xedb88320).
 //!
-//! Eight bytes a step, and [`RUN`] where they are zeros: the two entry arrays of a boot are 32 KiB, nearly all of them unused
-//! entries. A byte a step costs 0.5 ms more on the clock of the performance tests than the 12 KiB of tables cost to load.
-
-type Tables = [[u32; 256]; 8];
+//! A byte a step, and [`RUN`] where they are zeros: the two entry arrays of a boot are 32 KiB, nearly all of them unused entries.
 
 /// Zeros that are one step: an unused partition entry.
 const RUN: usize = 128;
 
-static TABLES: Tables = tables();
+static TABLE: [u32; 256] = table();
 
-/// `TABLES[k][b]` is the CRC of byte `b` followed by `k` zero bytes.
+/// The CRC of each byte.
 #[allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     reason = "evaluated by the compiler: an index or a number out of range fails the build"
 )]
-const fn tables() -> Tables {
-    let mut tables = [[0; 256]; 8];
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let mut crc = byte as u32;
@@ -28,20 +25,10 @@ const fn tables() -> Tables {
             crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
             bit += 1;
         }
-        tables[0][byte] = crc;
+        table[byte] = crc;
         byte += 1;
     }
-    let mut zeros = 1;
-    while zeros < 8 {
-        let mut byte = 0;
-        while byte < 256 {
-            let previous: u32 = tables[zeros - 1][byte];
-            tables[zeros][byte] = previous >> 8 ^ tables[0][(previous & 0xff) as usize];
-            byte += 1;
-        }
-        zeros += 1;
-    }
-    tables
+    table
 }
 
 static AFTER_ZEROS: [[u32; 256]; 4] = after_zeros();
@@ -62,7 +49,7 @@ const fn after_zeros() -> [[u32; 256]; 4] {
             let mut crc: u32 = 1 << (8 * place + bit);
             let mut zeros = 0;
             while zeros < RUN {
-                crc = crc >> 8 ^ TABLES[0][(crc & 0xff) as usize];
+                crc = crc >> 8 ^ TABLE[(crc & 0xff) as usize];
                 zeros += 1;
             }
             let mut byte = 0;
@@ -97,8 +84,8 @@ impl Crc32 {
         let (runs, rest) = bytes.as_chunks::<RUN>();
         let all_zeros = |run: &[u8; RUN]| run.as_chunks::<8>().0.iter().all(|eight| u64::from_ne_bytes(*eight) == 0);
         let runs =
-            runs.iter().fold(self, |crc, run| if all_zeros(run) { crc.update_zeros() } else { crc.update_eights(run) });
-        runs.update_eights(rest)
+            runs.iter().fold(self, |crc, run| if all_zeros(run) { crc.update_zeros() } else { crc.update_bytes(run) });
+        runs.update_bytes(rest)
     }
 
     /// [`RUN`] zeros.
@@ -108,26 +95,11 @@ impl Crc32 {
         Self(look_up(t0, a) ^ look_up(t1, b) ^ look_up(t2, c) ^ look_up(t3, d))
     }
 
-    fn update_eights(self, bytes: &[u8]) -> Self {
-        let (eights, rest) = bytes.as_chunks::<8>();
-        let [t0, t1, t2, t3, t4, t5, t6, t7] = &TABLES;
-        let mut crc = self.0;
-        for &[a, b, c, d, e, f, g, h] in eights {
-            let [w, x, y, z] = crc.to_le_bytes();
-            crc = look_up(t7, a ^ w)
-                ^ look_up(t6, b ^ x)
-                ^ look_up(t5, c ^ y)
-                ^ look_up(t4, d ^ z)
-                ^ look_up(t3, e)
-                ^ look_up(t2, f)
-                ^ look_up(t1, g)
-                ^ look_up(t0, h);
-        }
-        for &byte in rest {
+    fn update_bytes(self, bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(self.0, |crc, byte| {
             let [low, ..] = crc.to_le_bytes();
-            crc = crc >> 8 ^ look_up(t0, low ^ byte);
-        }
-        Self(crc)
+            crc >> 8 ^ look_up(&TABLE, low ^ byte)
+        }))
     }
 
     pub const fn finish(self) -> u32 {

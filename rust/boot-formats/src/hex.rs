@@ -5,13 +5,24 @@
 
 use core::fmt;
 
+/// Bytes of a SHA-256 digest.
+const DIGEST: usize = 32;
+
 /// Bytes that are printed as lower-case hexadecimal digits, two for each and nothing between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // As many at once as a digest has: a byte by itself costs a formatter's hundred instructions.
+        self.0.chunks(DIGEST).try_for_each(|bytes| {
+            let mut text = [0; 2 * DIGEST];
+            let digits =
+                text.as_chunks_mut::<2>().0.iter_mut().zip(bytes).map(|(pair, byte)| *pair = digits(*byte)).count();
+            let text = text.get(..digits.saturating_mul(2)).unwrap_or_default();
+            // Always text: each byte is a digit.
+            f.write_str(core::str::from_utf8(text).unwrap_or_default())
+        })
     }
 }
 
@@ -68,12 +79,19 @@ pub fn decode(text: &str) -> Result<[u8; 32], HexError> {
 
 /// A digest as the ASCII text that is signed; to print it, see [`Hex`].
 #[must_use]
-pub fn encode(bytes: &[u8; 32]) -> [u8; 64] {
-    let digit = |value: u8| if value < 10 { b'0'.wrapping_add(value) } else { (b'a' - 10).wrapping_add(value) };
-    let mut out = [0; 64];
+pub fn encode(bytes: &[u8; DIGEST]) -> [u8; 2 * DIGEST] {
+    let mut out = [0; 2 * DIGEST];
     let (pairs, _) = out.as_chunks_mut::<2>();
     for (pair, byte) in pairs.iter_mut().zip(bytes) {
-        *pair = [digit(byte >> 4), digit(byte & 15)];
+        *pair = digits(*byte);
     }
     out
+}
+
+const fn digits(byte: u8) -> [u8; 2] {
+    [digit(byte >> 4), digit(byte & 15)]
+}
+
+const fn digit(value: u8) -> u8 {
+    if value < 10 { b'0'.wrapping_add(value) } else { (b'a' - 10).wrapping_add(value) }
 }

@@ -30,8 +30,8 @@ pub struct Table<'a> {
     pub hash_start_block: u64,
     /// The root hash (SHA-256) as 64 hexadecimal digits: the signed text.
     pub root_hash: &'a str,
-    /// The salt, prepended to each block.
-    pub salt: &'a [u8],
+    /// The salt, prepended to each block, as hexadecimal digits.
+    pub salt: &'a str,
 }
 
 /// Why a signed table was not loaded.
@@ -112,12 +112,7 @@ fn line(table: &Table<'_>, signature: Option<&UserKey<'_>>) -> Option<heapless::
         table.data, table.hash, table.data_blocks, table.hash_start_block, table.root_hash,
     )
     .ok()?;
-    if table.salt.is_empty() {
-        line.push('-').ok()?;
-    }
-    for byte in table.salt {
-        write!(line, "{byte:02x}").ok()?;
-    }
+    line.push_str(if table.salt.is_empty() { "-" } else { table.salt }).ok()?;
     if let Some(key) = signature {
         write!(line, " 2 root_hash_sig_key_desc {}", key.description().to_str().ok()?).ok()?;
     }

@@ -34,7 +34,10 @@ pub fn text<const N: usize>(value: impl fmt::Display) -> heapless::String<N> {
     struct Filling<const N: usize>(heapless::String<N>);
     impl<const N: usize> Write for Filling<N> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
-            text.chars().try_for_each(|character| self.0.push(character).map_err(|_| fmt::Error))
+            // Whole, or as much as there is room for.
+            self.0
+                .push_str(text)
+                .or_else(|_| text.chars().try_for_each(|character| self.0.push(character).map_err(|_| fmt::Error)))
         }
     }
     let mut filling = Filling(heapless::String::new());

@@ -244,7 +244,7 @@ impl Described {
             data_blocks: self.superblock.data_blocks,
             hash_start_block: hash_offset_blocks.saturating_add(self.superblock.hash_start_block()),
             root_hash: &text::<64>(root_hash),
-            salt: &self.superblock.salt,
+            salt: &text::<{ 2 * verity::MAX_SALT }>(Hex(&self.superblock.salt)),
         };
         let device = control.create(&name, &uuid).map_err(|error| blame.failure(Reason::Io, error))?;
         let loaded = match judge {
