@@ -3,6 +3,7 @@
 //!
 //! See Documentation/ABI/testing/dev-kmsg.
 
+use core::cell::Cell;
 use core::fmt::{self, Write};
 use std::os::fd::OwnedFd;
 
@@ -37,34 +38,45 @@ impl Level {
 
 /// The kernel log, opened for writing.
 #[derive(Debug)]
-pub struct Kmsg(OwnedFd);
+pub struct Kmsg {
+    log: OwnedFd,
+    /// Whether the rate limit was lifted.
+    lifted: Cell<bool>,
+}
 
 /// The switch of the rate limit that the kernel puts on what programs write (kernel/printk/printk.c).
 const RATE_LIMIT: &str = "/proc/sys/kernel/printk_devkmsg";
 
 impl Kmsg {
-    /// Opens /dev/kmsg and lifts its rate limit (ten lines in five seconds), which would hide why a boot failed.
+    /// Opens /dev/kmsg.
     ///
     /// # Errors
-    /// The errno of the open. A kernel without the rate limit's switch is not an error.
+    /// The errno of the open.
     pub fn open() -> Result<Self, Errno> {
         let fd = rustix::fs::open("/dev/kmsg", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        switch_rate_limit(b"on\n");
-        Ok(Self(fd))
+        Ok(Self { log: fd, lifted: Cell::new(false) })
     }
 
     /// Puts the rate limit back, for the system that is started.
     pub fn restore_rate_limit(&self) {
-        switch_rate_limit(b"ratelimit\n");
+        if self.lifted.replace(false) {
+            switch_rate_limit(b"ratelimit\n");
+        }
     }
 
     /// Writes `storage-init: LINE` as one record; what is longer than a record is cut. A log that cannot be written
     /// stops no boot, so there is no error.
+    ///
+    /// The first line that is no notice lifts the kernel's rate limit (ten lines in five seconds), which would hide why a boot failed:
+    /// many may follow. A kernel without that switch has no limit.
     pub fn line(&self, level: Level, line: fmt::Arguments<'_>) {
+        if level != Level::Notice && !self.lifted.replace(true) {
+            switch_rate_limit(b"on\n");
+        }
         let mut record: heapless::Vec<u8, RECORD> = heapless::Vec::new();
         let mut text = Cut(&mut record);
         let _ = write!(text, "{}storage-init: {line}", level.prefix());
-        let _ = rustix::io::write(&self.0, &record);
+        let _ = rustix::io::write(&self.log, &record);
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Stage 4: the disks, as the kernel finds them.
 //!
-//! One uevent socket, opened before one look at /sys/class/block, so that no disk falls in between. No polling, no
+//! One uevent socket, opened before one look at /sys/block, so that no disk falls in between. No polling, no
 //! sleep: the one wait has the configured deadline. Only devices that the configuration allows are opened.
 
 use core::time::Duration;
@@ -31,7 +31,7 @@ const DISKS: usize = 64;
 /// What a wait is for, in the log.
 const AWAITED: &str = "a disk";
 
-/// The name of a block device in /dev and /sys/class/block.
+/// The name of a disk in /dev and /sys/block.
 pub type DeviceName = heapless::String<32>;
 
 /// A whole disk that the configuration allows, open for reading.
@@ -77,7 +77,7 @@ impl Discovery {
     /// Opens the socket, then looks at the disks that are there already. The deadline counts from here.
     ///
     /// # Errors
-    /// `kernel-lacks` without uevents or /sys/class/block.
+    /// `kernel-lacks` without uevents or /sys/block.
     pub fn begin(config: &Config) -> Result<Self, Failure> {
         let socket = Socket::open().map_err(|error| Failure::new(Reason::KernelLacks, "uevents", error))?;
         let patience = u64::try_from(config.device_deadline.as_micros()).unwrap_or(u64::MAX);
@@ -157,15 +157,15 @@ impl Discovery {
         }
     }
 
-    /// Considers every entry of /sys/class/block: each is a link to ../../devices/..., the DEVPATH.
+    /// Considers every entry of /sys/block, which has disks and no partitions: each is a link to ../devices/..., the DEVPATH.
     fn scan(&mut self, config: &Config) -> Result<(), Failure> {
-        const CLASS: &str = "/sys/class/block";
-        let failed = |error: std::io::Error| Failure::new(Reason::KernelLacks, CLASS, error);
-        for entry in std::fs::read_dir(CLASS).map_err(failed)? {
+        const FOLDER: &str = "/sys/block";
+        let failed = |error: std::io::Error| Failure::new(Reason::KernelLacks, FOLDER, error);
+        for entry in std::fs::read_dir(FOLDER).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             // A device may go while we look; then there is nothing to consider.
             let Ok(link) = std::fs::read_link(&path) else { continue };
-            let Some(devpath) = link.to_str().and_then(|link| link.strip_prefix("../..")) else { continue };
+            let Some(devpath) = link.to_str().and_then(|link| link.strip_prefix("..")) else { continue };
             if !config.allows_device(devpath) {
                 continue;
             }
