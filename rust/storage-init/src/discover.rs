@@ -4,16 +4,18 @@
 //! One uevent socket, opened before one look at /sys/block, so that no disk falls in between. No polling, no
 //! sleep: the one wait has the configured deadline. Only devices that the configuration allows are opened.
 
+use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use boot_formats::uevent::{self, Action, Uevent};
 use boot_record::config::Config;
 use boot_record::event::Event;
 use boot_record::reason::Reason;
+use kernel_edge::Errno;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::clock::now_us;
 use kernel_edge::uevents::{Received, Socket};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Dir, Mode, OFlags, readlinkat_raw};
 
 use crate::config::read_all;
 use crate::failure::{DeviceLabel, Failure, text};
@@ -160,16 +162,21 @@ impl Discovery {
     /// Considers every entry of /sys/block, which has disks and no partitions: each is a link to ../devices/..., the DEVPATH.
     fn scan(&mut self, config: &Config) -> Result<(), Failure> {
         const FOLDER: &str = "/sys/block";
-        let failed = |error: std::io::Error| Failure::new(Reason::KernelLacks, FOLDER, error);
-        for entry in std::fs::read_dir(FOLDER).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            // A device may go while we look; then there is nothing to consider.
-            let Ok(link) = std::fs::read_link(&path) else { continue };
-            let Some(devpath) = link.to_str().and_then(|link| link.strip_prefix("..")) else { continue };
+        let failed = |errno: Errno| Failure::new(Reason::KernelLacks, FOLDER, errno);
+        let folder = rustix::fs::open(FOLDER, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let folder = folder.map_err(failed)?;
+        let mut target = [MaybeUninit::uninit(); SYSFS];
+        for entry in Dir::read_from(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // What is no link, `.` and `..` among them, is no disk; a device may go while we look: then there is nothing to consider.
+            let Ok((link, _)) = readlinkat_raw(&folder, entry.file_name(), &mut target) else { continue };
+            let link = core::str::from_utf8(link).ok();
+            let Some(devpath) = link.and_then(|link| link.strip_prefix("..")) else { continue };
             if !config.allows_device(devpath) {
                 continue;
             }
-            let Ok(fd) = rustix::fs::open(path.join("uevent"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+            let uevent: heapless::String<64> = text(format_args!("{}/uevent", entry.file_name().to_string_lossy()));
+            let Ok(fd) = rustix::fs::openat(&folder, &*uevent, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
                 continue;
             };
             let Ok(bytes) = read_all(fd, SYSFS) else { continue };

@@ -9,16 +9,21 @@ pub use esp::Esp;
 
 use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Table, Which};
+use boot_formats::json::decimal;
 use boot_record::config::{Config, Source};
 use boot_record::event::Event;
 use boot_record::reason::Reason;
 
+use crate::config::read_file;
 use crate::discover::BlockDevice;
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
 use crate::select::Candidates;
 use crate::table;
 use crate::unlock::Volumes;
+
+/// Most bytes of a number in /sys: twenty digits and the end of the line, and some more.
+const SYSFS_NUMBER: usize = 32;
 
 /// Looks for candidates in all configured sources of `disk`, and adds them to `candidates`, which is empty; says to `volumes` which
 /// partitions hold one. A source that cannot be looked into is reported and
@@ -115,7 +120,7 @@ fn node(disk: &BlockDevice, partition: &gpt::Partition, which: Which) -> Result<
     let name: DeviceLabel = text(format_args!("{}{between}{}", disk.name, partition.number));
     let sysfs = |attribute: &str| -> Option<u64> {
         let path: heapless::String<256> = text(format_args!("/sys/class/block/{name}/{attribute}"));
-        std::fs::read_to_string(&*path).ok()?.trim_ascii().parse().ok()
+        decimal(read_file(&path, SYSFS_NUMBER).ok()?.trim_ascii_end())
     };
     match (sysfs("start"), sysfs("size")) {
         // In units of 512 bytes, whatever the disk's sectors (block/partitions/core.c).
