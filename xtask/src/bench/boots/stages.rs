@@ -13,6 +13,9 @@ use crate::qemu::{Meter, Parts};
 /// How many initcalls are told of.
 const SLOWEST: usize = 10;
 
+/// What the table calls the time until storage-init is executed.
+const BEFORE: &str = "kernel";
+
 /// One stage of storage-init.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stage {
@@ -31,8 +34,8 @@ pub struct Initcall {
     pub ms: f64,
 }
 
-/// What storage-init did in a trial whose init reports, and how long each stage took; the hand-over is not over when it
-/// writes them down.
+/// What came before the first stage, kernel and initramfs; then what storage-init did in a trial whose init reports, and how long
+/// each stage took. The hand-over is not over when it writes them down.
 ///
 /// # Errors
 /// QEMU cannot be run, or the boot does not reach its report.
@@ -40,7 +43,10 @@ pub fn stages(parts: &Parts, folder: &Path, trial: &Trial) -> Result<Vec<Stage>>
     let outcome = boot(parts, folder, trial, Meter::Instructions { report: true }, QUIET)?;
     let report = outcome.report.as_ref().with_context(|| format!("no report:\n{}", outcome.console.join("\n")))?;
     let stages = boot_report::record(report)?.stages;
-    Ok(stages.iter().map(|stage| Stage { name: stage.stage.to_string(), ms: stage.took_us as f64 / 1000.0 }).collect())
+    let ms = |us: u64| us as f64 / 1000.0;
+    let before = stages.first().map(|first| Stage { name: BEFORE.to_owned(), ms: ms(first.start_us) });
+    let stages = stages.iter().map(|stage| Stage { name: stage.stage.to_string(), ms: ms(stage.took_us) });
+    Ok(before.into_iter().chain(stages).collect())
 }
 
 /// The kernel's slowest initcalls, slowest first, as its `initcall_debug` says.
