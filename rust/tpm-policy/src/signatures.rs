@@ -6,8 +6,7 @@
 
 use core::fmt;
 
-use base64ct::{Base64, Encoding};
-use boot_formats::hex;
+use boot_formats::{base64, hex};
 use heapless::Vec;
 use serde::Deserialize;
 
@@ -140,7 +139,7 @@ impl Entry<'_> {
         })?;
         let digest = |text: &str| hex::decode(text).map_err(|error| Error::Digest { entry, error });
         let mut bytes = [0; MAX_SIGNATURE];
-        let signature = Base64::decode(self.sig, &mut bytes).map_err(|_| Error::Signature { entry })?;
+        let signature = base64::decode(self.sig, &mut bytes).ok_or(Error::Signature { entry })?;
         let signature = Vec::from_slice(signature).map_err(|_| Error::Signature { entry })?;
         let policy = PolicyDigest::of_bytes(digest(self.pol)?);
         Ok((Signature { policy, signature }, (mask, digest(self.pkfp)?)))

@@ -5,9 +5,9 @@
 
 use core::fmt;
 
-use base64ct::{Base64, Encoding};
+use boot_formats::base64;
 use boot_formats::x509::{self, PublicKey};
-use heapless::Vec;
+use heapless::{String, Vec};
 
 use crate::bank::Bank;
 use crate::name::Name;
@@ -156,11 +156,11 @@ fn decode_pem(text: &[u8]) -> Result<Vec<u8, MAX_DER>, Error> {
     }
     let text = core::str::from_utf8(text).map_err(|_| Error::Pem)?.trim_ascii();
     let body = text.strip_prefix(BEGIN).and_then(|text| text.strip_suffix(END)).ok_or(Error::Pem)?;
-    let mut base64 = Vec::<u8, MAX_TEXT>::new();
-    for byte in body.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
-        base64.push(byte).map_err(|_| Error::Pem)?;
+    let mut text = String::<MAX_TEXT>::new();
+    for character in body.chars().filter(|character| !character.is_ascii_whitespace()) {
+        text.push(character).map_err(|_| Error::Pem)?;
     }
     let mut der = [0; MAX_DER];
-    let der = Base64::decode(&base64, &mut der).map_err(|_| Error::Pem)?;
+    let der = base64::decode(&text, &mut der).ok_or(Error::Pem)?;
     Vec::from_slice(der).map_err(|_| Error::Pem)
 }

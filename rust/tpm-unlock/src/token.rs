@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use base64ct::{Base64, Encoding};
+use boot_formats::base64;
 use boot_formats::json::{self, Value};
 use boot_formats::luks2::{self, Name};
 use tpm_policy::{Bank, PcrMask};
@@ -346,6 +346,6 @@ fn policy_hash(value: &Value<'_>) -> Result<[u8; 32], TokenError> {
 fn binary(value: &Value<'_>, member: &'static str) -> Result<Vec<u8>, TokenError> {
     let bad = TokenError::Value { offset: value.offset(), member };
     let mut buffer = [0; MAX_BINARY];
-    let bytes = Base64::decode(value.string()?, &mut buffer).map_err(|_| bad)?;
+    let bytes = base64::decode(value.string()?, &mut buffer).ok_or(bad)?;
     if bytes.is_empty() { Err(bad) } else { Ok(bytes.to_vec()) }
 }
