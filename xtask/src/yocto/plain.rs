@@ -9,7 +9,8 @@ use super::clones::Clones;
 use crate::repository;
 
 /// What this layer asks of meta-oe (INITOVERLAYFS_FEATURES): its other thousand recipes take as long to parse as openembedded-core's.
-const OTHERS_OF_META_OE: &str = "BBMASK = \"/meta-oe/recipes-(?!crypto/cryptsetup|support/(libssh|lvm2)/)\"\n";
+const OTHERS_OF_META_OE: &str =
+    "BBMASK = \"/meta-oe/recipes-(?!crypto/cryptsetup|support/(libssh|lvm2)/|test/cmocka)\"\n";
 
 /// What one asks of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
