@@ -18,6 +18,8 @@ use crate::poll::await_readable;
 
 /// The first TPM, which is the one that firmware measures into.
 pub const NODE: &str = "/dev/tpm0";
+/// The kernel's folder of TPMs, which is there from the moment that its drivers' common part is.
+const DRIVERS: &str = "/sys/class/tpm";
 /// Its folder in sysfs.
 const CLASS: &str = "/sys/class/tpm/tpm0";
 
@@ -81,6 +83,12 @@ impl Device {
         }
         rustix::io::read(&self.0, response).map_err(Error::Read)
     }
+}
+
+/// Whether the kernel has drivers for TPMs, built in or loaded. Not whether there is a TPM.
+#[must_use]
+pub fn has_drivers() -> bool {
+    rustix::fs::access(DRIVERS, rustix::fs::Access::EXISTS).is_ok()
 }
 
 /// Names of the TPM's active banks (`sha1`, `sha256`): the kernel asked it when it found it, and has a folder for each.

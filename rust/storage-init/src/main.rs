@@ -51,7 +51,7 @@ use crate::failure::{Failure, text};
 use crate::journal::Journal;
 use crate::measure::{Measured, Refused};
 use crate::select::Candidates;
-use crate::tpm::Tpm;
+use crate::tpm::{Extended, Tpm};
 use crate::unlock::{Unlocked, Volumes};
 use crate::verify::SignedRoot;
 
@@ -178,6 +178,7 @@ impl Boot {
         self.begin(Stage::Modules);
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
         if settings.config.modules.is_empty() {
+            self.tpm = self.tpm.take().map(Tpm::unless_impossible);
             self.journal.end("none configured");
             return Ok(Event::ModulesLoaded);
         }
@@ -188,6 +189,7 @@ impl Boot {
         if self.watchdog.is_none() {
             self.watchdog = config::start_watchdog(&settings.config)?;
         }
+        self.tpm = self.tpm.take().map(Tpm::unless_impossible);
         self.journal.end(tally);
         Ok(Event::ModulesLoaded)
     }
@@ -298,8 +300,12 @@ impl Boot {
         self.unlocked = self.volumes.wait(&settings.config, self.tpm.as_mut(), &mut self.journal, alive)?;
         let Unlocked { volumes, latched } = &self.unlocked;
         let (opened, configured) = (volumes.len(), settings.config.volumes.len());
-        let latched = if *latched { ", latched" } else { "" };
-        self.journal.end(format_args!("{opened} of {configured}{latched}"));
+        let latched = match latched {
+            None => ["", ""],
+            Some(Extended { logged: true, .. }) => [", latched", ""],
+            Some(Extended { logged: false, .. }) => [", latched", tpm::UNLOGGED],
+        };
+        self.journal.end(format_args!("{opened} of {configured}{}", latched.concat()));
         Ok(Event::Unlocked)
     }
 
@@ -389,7 +395,7 @@ fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journ
         measurement: device.outcome().measurement,
         measured: device.outcome().measured.as_deref().cloned(),
         volumes: unlocked.volumes.clone(),
-        latched: unlocked.latched,
+        latched: unlocked.latched.is_some(),
         overlay: settings.config.overlay,
         verity_device: text(device.name()),
         refused: journal.refused.clone(),

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub measurement: Measurement,
     /// Where and as what, if it was measured.
     pub measured: Option<Box<MeasuredRecord>>,
+    /// Whether systemd's log has it.
+    pub logged: bool,
 }
 
 /// Made only here: what was measured may be read.
@@ -100,12 +102,14 @@ fn judge(
     journal: &mut Journal,
 ) -> Result<(Outcome, bool), Refused> {
     let failed = match (configured, result) {
-        (Measure::None, _) => return Ok((Outcome { measurement: Measurement::NotConfigured, measured: None }, false)),
+        (Measure::None, _) => {
+            return Ok((Outcome { measurement: Measurement::NotConfigured, measured: None, logged: false }, false));
+        }
         (_, Some(Ok((extended, event)))) => {
             let banks = extended.banks.iter().map(|bank| text(bank.name())).collect();
             let measured = MeasuredRecord { pcr, banks, event: text(event) };
-            let outcome = Outcome { measurement: Measurement::Measured, measured: Some(Box::new(measured)) };
-            return Ok((outcome, true));
+            let (measurement, measured) = (Measurement::Measured, Some(Box::new(measured)));
+            return Ok((Outcome { measurement, measured, logged: extended.logged }, true));
         }
         (_, Some(Err(failed))) => failed,
         (_, None) => Failed { state: State::Untouched, detail: "nobody was asked to measure".into() },
@@ -121,7 +125,7 @@ fn judge(
         return Err(if spent { Refused::Spent(failure) } else { Refused::Untouched(failure) });
     }
     journal.log(&Event::NotMeasured { reason, detail: &failed.detail });
-    Ok((Outcome { measurement, measured: None }, spent))
+    Ok((Outcome { measurement, measured: None, logged: false }, spent))
 }
 
 /// What the stage came to, for the log.
@@ -130,7 +134,8 @@ impl core::fmt::Display for Outcome {
         match (&self.measured, self.measurement) {
             (Some(measured), _) => {
                 write!(f, "register {}:", measured.pcr)?;
-                measured.banks.iter().try_for_each(|bank| write!(f, " {bank}"))
+                measured.banks.iter().try_for_each(|bank| write!(f, " {bank}"))?;
+                f.write_str(if self.logged { "" } else { crate::tpm::UNLOGGED })
             }
             (None, Measurement::NotConfigured) => f.write_str("not configured"),
             (None, measurement) => measurement.fmt(f),

@@ -23,6 +23,9 @@ const DERIVATION: Duration = Duration::from_secs(20);
 /// How long it may take to end once it has nothing to do.
 const END: Duration = Duration::from_millis(500);
 
+/// What is said of a register whose extension systemd's log lacks.
+pub const UNLOGGED: &str = ", not in systemd's log";
+
 /// What was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extended {
@@ -82,6 +85,19 @@ impl Tpm {
         let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
         worker.channel.send(&Request::Begin { patience_ms }.encode()).map_err(untouched)?;
         Ok(Self { worker: Some(worker), patience, stuck: false })
+    }
+
+    /// Once every module is loaded: none is waited for where the kernel has no driver for any. Where it has some, nobody can say that no
+    /// TPM will come: a driver may probe late, and what firmware tells of TPMs is not all of them.
+    ///
+    /// # Errors
+    /// Missing, where it cannot come; as before, where it failed before.
+    pub fn unless_impossible(before: Result<Self, Failed>) -> Result<Self, Failed> {
+        if kernel_edge::tpm::has_drivers() {
+            before
+        } else {
+            Err(Failed::new(State::Missing, "the kernel has no TPM driver"))
+        }
     }
 
     /// Measures `event` into a register of every active bank.

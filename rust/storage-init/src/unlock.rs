@@ -18,7 +18,7 @@ use crate::config::read_all;
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
 use crate::select::{Candidate, Origin};
-use crate::tpm::{Failed, Tpm};
+use crate::tpm::{Extended, Failed, Tpm};
 
 /// The partitions of the configured volumes, as far as they were seen on the disk that was searched last: that of the candidates.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ pub struct Volumes {
 pub struct Unlocked {
     /// For the record.
     pub volumes: heapless::Vec<VolumeRecord, MAX_VOLUMES>,
-    /// Whether the register was extended once more.
-    pub latched: bool,
+    /// How the register was extended once more, if it was.
+    pub latched: Option<Extended>,
 }
 
 impl Volumes {
@@ -104,8 +104,8 @@ impl Volumes {
         if config.unlock_latch
             && let Some(Ok(tpm)) = tpm
         {
-            tpm.latch(config.measure_pcr, &alive).map_err(|failed| shut("latch", failed.detail))?;
-            unlocked.latched = true;
+            unlocked.latched =
+                Some(tpm.latch(config.measure_pcr, &alive).map_err(|failed| shut("latch", failed.detail))?);
         }
         Ok(unlocked)
     }
@@ -118,13 +118,15 @@ fn shut(name: &str, detail: impl core::fmt::Display) -> Failure {
 /// Puts the signatures that lie beside an image where the `tpm-unlock` process and systemd look for them. They are not trusted, and
 /// where there are none or they cannot be had, the policies that want them say so.
 pub fn offer_signatures(candidate: &Candidate) {
-    let Origin::EspFile { esp, path, .. } = &candidate.origin else { return };
-    let name = signatures_name(path, candidate.tries.is_some());
-    if let Ok(fd) = esp.files().open(&name)
-        && let Ok(bytes) = read_all(fd, MAX_FILE)
-    {
-        let _ = write(&bytes);
-    }
+    let bytes = match &candidate.origin {
+        Origin::EspFile { esp, path, .. } => {
+            let name = signatures_name(path, candidate.tries.is_some());
+            esp.files().open(&name).and_then(|fd| read_all(fd, MAX_FILE)).ok()
+        }
+        Origin::Partition { .. } => None,
+    };
+    let [path, _] = SIGNATURES;
+    let _ = offer(path, bytes.as_deref());
 }
 
 /// `initoverlayfs/NAME_VERSION.pcrsig` beside `initoverlayfs/NAME_VERSION+LEFT-DONE.raw`.
@@ -134,18 +136,23 @@ fn signatures_name(image: &str, has_counter: bool) -> DeviceLabel {
     text(format_args!("{stem}.pcrsig"))
 }
 
-fn write(bytes: &[u8]) -> Result<(), Errno> {
-    let [path, _] = SIGNATURES;
+/// Puts signatures at `path`, in the place of whatever is there: those of a candidate that was tried before are not this one's, also
+/// where this one has none.
+fn offer(path: &str, signatures: Option<&[u8]>) -> Result<(), Errno> {
+    match rustix::fs::unlink(path) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    let Some(bytes) = signatures else { return Ok(()) };
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
     std::fs::create_dir_all(folder).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    // Those of a candidate that was tried before are not this one's.
-    let _ = std::fs::remove_file(path);
     let file: OwnedFd = file::create(path)?;
     file::write_all(&file, bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -155,5 +162,18 @@ mod tests {
         assert_eq!(name("initoverlayfs/x_1.2+3.raw", true), "initoverlayfs/x_1.2.pcrsig");
         assert_eq!(name("initoverlayfs/x_1.2+3-1.raw", true), "initoverlayfs/x_1.2.pcrsig");
         assert_eq!(name("initoverlayfs/x_1+2+3-1.raw", true), "initoverlayfs/x_1+2.pcrsig");
+    }
+
+    #[test]
+    fn signatures_of_another_candidate_do_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("systemd/signatures.json");
+        let path = file.to_str().unwrap();
+        for (signatures, expected) in
+            [(None, None), (Some("first"), Some("first")), (Some("2"), Some("2")), (None, None), (None, None)]
+        {
+            assert_eq!(offer(path, signatures.map(str::as_bytes)), Ok(()));
+            assert_eq!(std::fs::read_to_string(&file).ok().as_deref(), expected);
+        }
     }
 }

@@ -12,14 +12,14 @@ use std::time::Instant;
 use kernel_edge::process::{self, Channel};
 use kernel_edge::uevents::Socket;
 use kernel_edge::{Errno, clock, random, tpm as kernel_tpm};
+use tpm_policy::Bank;
 use tpm_policy::event::LATCH;
-use tpm_policy::{Bank, Digests, digests};
 
 use crate::mapping::{Partition, map};
 use crate::measure_log;
 use crate::messages::{Banks, MAX_MESSAGE, Message, Ran, Reply, Request, State};
-use crate::pcr::extend;
-use crate::tpm::{Error, NoEntropy, Tpm};
+use crate::pcr::measure;
+use crate::tpm::{NoEntropy, Tpm};
 use crate::transport::{Transport, TransportError};
 use crate::unlock::{Rules, unlock};
 use crate::wire::{CommandCode, HEADER, ResponseCode};
@@ -161,22 +161,11 @@ impl Owner {
 
     fn measure(&mut self, pcr: u8, event: &str) -> Result<Reply<'static>, Failed> {
         self.tpm.extend_deadline(self.patience);
-        let digests = digests(&self.banks, event.as_bytes());
-        let untouched = |error: measure_log::Error| Failed::new(State::Untouched, format_args!("{error}"));
-        let log = measure_log::Open::new().map_err(untouched)?;
-        match self.extend(pcr, &digests) {
-            Ok(()) => {
-                // What was measured counts, written down or not: the mark stays, and says that a record is missing.
-                let logged = log.append(pcr, &digests, event).is_ok();
-                Ok(Reply::Extended { banks: Banks::of(&self.banks), logged })
-            }
-            Err(failed) => {
-                if failed.state == State::Untouched {
-                    let _ = log.unmark();
-                }
-                Err(failed)
-            }
-        }
+        let logged = measure(&mut self.tpm, pcr, &self.banks, event, measure_log::Open::new()).map_err(|error| {
+            let state = if error.was_not_carried_out() { State::Untouched } else { State::Unknown };
+            Failed::new(state, format_args!("{error}"))
+        })?;
+        Ok(Reply::Extended { banks: Banks::of(&self.banks), logged })
     }
 
     /// Gives the volume's UUID.
@@ -190,23 +179,6 @@ impl Owner {
         let opened = unlock(&mut self.tpm, &partition, rules, signatures.as_deref()).map_err(failed)?;
         map(name, &partition, &opened, discards).map_err(failed)?;
         Ok(opened.uuid)
-    }
-
-    fn extend(&mut self, pcr: u8, digests: &Digests) -> Result<(), Failed> {
-        extend(&mut self.tpm, pcr, digests).map_err(|error| {
-            // The TPM's own refusal, and no command at all, leave the register alone. An answer that is lost or spoilt says nothing.
-            let state = match error {
-                Error::Refused { .. }
-                | Error::Deadline { .. }
-                | Error::TooLong { .. }
-                | Error::NoEntropy
-                | Error::Transport { error: TransportError::Send { .. } | TransportError::Short { .. }, .. } => {
-                    State::Untouched
-                }
-                Error::Transport { .. } | Error::Malformed { .. } | Error::Tampered { .. } => State::Unknown,
-            };
-            Failed::new(state, format_args!("{error}"))
-        })
     }
 }
 
@@ -243,8 +215,11 @@ fn await_device(patience: Duration) -> Result<kernel_tpm::Device, Failed> {
     }
 }
 
-/// Every active bank. One that cannot be extended would stay at zero, for whoever comes later to put there what he likes: it is
-/// refused by name.
+/// Every active bank that the kernel has a folder for. One of those that cannot be extended here (SM3) is refused by name.
+///
+/// A bank of an algorithm that the kernel does not know either (SHA-3) has no folder: the kernel names it in its own log (drivers/char/tpm/
+/// tpm-sysfs.c, "unsupported bank algorithm"), and it is left alone. Its registers stay as they are, for whoever comes later to put there
+/// what he likes; no policy of systemd's or of ours can be over them. To ask the TPM would be one command more at each boot.
 fn active_banks() -> Result<heapless::Vec<Bank, { Bank::ALL.len() }>, Failed> {
     let failed = |detail: core::fmt::Arguments<'_>| Failed::new(State::Untouched, detail);
     let names = kernel_tpm::banks().map_err(|errno| failed(format_args!("its banks: {errno}")))?;

@@ -79,6 +79,20 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether the TPM certainly did not do what it was asked: its own refusal, and no command at all. An answer that is lost or spoilt
+    /// says nothing.
+    #[must_use]
+    pub const fn was_not_carried_out(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::Deadline { .. }
+            | Self::TooLong { .. }
+            | Self::NoEntropy
+            | Self::Transport { error: TransportError::Send { .. } | TransportError::Short { .. }, .. } => true,
+            Self::Transport { .. } | Self::Malformed { .. } | Self::Tampered { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -118,7 +118,7 @@ pub fn unlock<T: Transport>(
     rules: Rules,
     signatures: Option<&[u8]>,
 ) -> Result<Opened, UnlockError> {
-    let copies = Copies::read(disk)?;
+    let copies = Copies::read(disk);
     let header = copies.header()?;
     let metadata = header.metadata(disk.bytes())?;
     let mut first = None;

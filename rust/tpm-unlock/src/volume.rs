@@ -80,61 +80,55 @@ impl fmt::Display for VolumeError {
 
 impl core::error::Error for VolumeError {}
 
-/// The copies of a volume's header, as they were read.
+/// The copies of a volume's header, as far as they could be read.
 #[derive(Debug)]
 pub struct Copies {
-    primary: Vec<u8>,
+    primary: Result<Vec<u8>, VolumeError>,
     secondary: Option<(u64, Vec<u8>)>,
 }
 
 impl Copies {
-    /// Reads both. Which of them are good is for [`Copies::header`] to say; a secondary copy that is nowhere to be found is left out.
-    ///
-    /// # Errors
-    /// [`VolumeError::Read`], and [`VolumeError::Header`] for a device that is shorter than a header.
-    pub fn read(disk: &impl Disk) -> Result<Self, VolumeError> {
-        let first = read(disk, 0, BINARY_HEADER as u64)?;
-        let Ok(size) = luks2::size_of(&first, Which::Primary) else {
+    /// Reads both. Which of them are good is for [`Copies::header`] to say; a secondary copy that is nowhere to be found, or cannot be
+    /// read, is left out.
+    pub fn read(disk: &impl Disk) -> Self {
+        let primary = read(disk, 0, BINARY_HEADER as u64).and_then(|first| {
+            let size = luks2::size_of(&first, Which::Primary)?;
+            read(disk, 0, size)
+        });
+        let is_good = |bytes: &Vec<u8>| luks2::parse_header(bytes, Which::Primary).is_ok();
+        let secondary = match &primary {
+            // As long as the first one, and behind it.
+            Ok(bytes) if is_good(bytes) => find_secondary(disk, &[bytes.len() as u64]),
             // It may be anywhere that one can be.
-            return Ok(Self { primary: first, secondary: find_secondary(disk, &SECONDARY_OFFSETS)? });
+            _ => find_secondary(disk, &SECONDARY_OFFSETS),
         };
-        let primary = read(disk, 0, size)?;
-        let mut secondary = find_secondary(disk, &[size])?;
-        if secondary.is_none() && luks2::parse_header(&primary, Which::Primary).is_err() {
-            secondary = find_secondary(disk, &SECONDARY_OFFSETS)?;
-        }
-        Ok(Self { primary, secondary })
+        Self { primary, secondary }
     }
 
     /// The header that counts.
     ///
     /// # Errors
-    /// [`VolumeError::Header`] with what is wrong with the primary copy, if none is good.
+    /// What is wrong with the primary copy, if none is good: [`VolumeError::Read`], or [`VolumeError::Header`], also for a device that is
+    /// shorter than a header.
     pub fn header(&self) -> Result<Header<'_>, VolumeError> {
-        let primary = luks2::parse_header(&self.primary, Which::Primary);
-        let header = match &self.secondary {
-            Some((offset, bytes)) => {
-                luks2::choose(primary, luks2::parse_header(bytes, Which::Secondary { offset: *offset }))
-            }
+        let parsed = |bytes, which| luks2::parse_header(bytes, which).map_err(VolumeError::Header);
+        let primary = self.primary.as_ref().map_err(|error| *error).and_then(|bytes| parsed(bytes, Which::Primary));
+        match &self.secondary {
+            Some((offset, bytes)) => luks2::choose(primary, parsed(bytes, Which::Secondary { offset: *offset })),
             None => primary,
-        };
-        header.map_err(VolumeError::Header)
+        }
     }
 }
 
 /// The first of these places that a secondary copy says that it lies at, and all of it.
-fn find_secondary(disk: &impl Disk, offsets: &[u64]) -> Result<Option<(u64, Vec<u8>)>, VolumeError> {
-    for &offset in offsets {
-        // Behind the end of a small volume there is none.
-        if offset.saturating_mul(2) > disk.bytes() {
-            break;
-        }
-        let first = read(disk, offset, BINARY_HEADER as u64)?;
-        if let Ok(size) = luks2::size_of(&first, Which::Secondary { offset }) {
-            return Ok(Some((offset, read(disk, offset, size)?)));
-        }
-    }
-    Ok(None)
+fn find_secondary(disk: &impl Disk, offsets: &[u64]) -> Option<(u64, Vec<u8>)> {
+    // Behind the end of a small volume there is none.
+    let inside = offsets.iter().take_while(|offset| offset.saturating_mul(2) <= disk.bytes());
+    inside.into_iter().find_map(|&offset| {
+        let first = read(disk, offset, BINARY_HEADER as u64).ok()?;
+        let size = luks2::size_of(&first, Which::Secondary { offset }).ok()?;
+        Some((offset, read(disk, offset, size).ok()?))
+    })
 }
 
 /// The passphrase that systemd makes of what a TPM unsealed: its base64.

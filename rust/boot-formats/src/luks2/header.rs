@@ -153,10 +153,7 @@ fn uuid(binary: &[u8]) -> Result<&str, Error> {
 ///
 /// # Errors
 /// That of the primary copy, if both are bad.
-pub fn choose<'a>(
-    primary: Result<Header<'a>, Error>,
-    secondary: Result<Header<'a>, Error>,
-) -> Result<Header<'a>, Error> {
+pub fn choose<'a, E>(primary: Result<Header<'a>, E>, secondary: Result<Header<'a>, E>) -> Result<Header<'a>, E> {
     match (primary, secondary) {
         (Ok(primary), Ok(secondary)) if secondary.sequence > primary.sequence => Ok(secondary),
         (Err(_), Ok(secondary)) => Ok(secondary),

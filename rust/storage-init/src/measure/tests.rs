@@ -36,6 +36,8 @@ fn what_was_measured_is_recorded_and_binds_the_boot_to_its_candidate() {
         let (Ok((outcome, true)), 0) = judged(configured, Some(Ok((extended, EVENT)))) else { panic!() };
         assert_eq!(outcome.measurement, Measurement::Measured);
         assert_eq!(outcome.to_string(), "register 13: sha1 sha256");
+        let unlogged = Outcome { logged: false, ..outcome.clone() };
+        assert_eq!(unlogged.to_string(), "register 13: sha1 sha256, not in systemd's log");
         assert_eq!(outcome.measured.map(|measured| measured.event.as_str().to_owned()), Some(EVENT.to_string()));
     }
 }

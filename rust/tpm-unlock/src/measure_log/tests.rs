@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The protocol of lock and mark, on a file of its own.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
+use crate::pcr::measure;
+use crate::tpm::{self, Tpm};
+use crate::transport::{Transport, TransportError};
 use tpm_policy::{Bank, digests};
 
 const BOOT: [u8; 16] = [0xab; 16];
@@ -53,6 +56,54 @@ fn measurement_that_did_not_take_place_leaves_no_mark() {
     open(&path).unwrap().unmark().unwrap();
     assert_eq!(mode(&path), 0o600);
     open(&path).unwrap();
+}
+
+/// A TPM that answers every command by this.
+struct Answering(Vec<u8>, usize);
+
+impl Transport for Answering {
+    fn exchange(&mut self, _: &[u8], response: &mut [u8]) -> Result<usize, TransportError> {
+        self.1 += 1;
+        response[..self.0.len()].copy_from_slice(&self.0);
+        Ok(self.0.len())
+    }
+}
+
+/// Measures; gives how many commands the TPM saw.
+fn measured(answer: &[u8], log: Result<Open, Error>) -> (Result<bool, tpm::Error>, usize) {
+    let mut transport = Answering(answer.to_vec(), 0);
+    let mut tpm = Tpm::new(&mut transport, |_| Ok(()), core::time::Duration::ZERO);
+    let result = measure(&mut tpm, 13, &[Bank::Sha256], "event", log);
+    drop(tpm);
+    (result, transport.1)
+}
+
+const DONE: [u8; 19] = [0x80, 2, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0];
+const REFUSED: [u8; 10] = [0x80, 1, 0, 0, 0, 10, 0, 0, 1, 1];
+
+/// A latch that is not done because nobody could write it down would leave the disk's key to be had.
+#[test]
+fn what_cannot_be_written_down_is_measured_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    assert_eq!(measured(&DONE, open(&path)), (Ok(true), 1));
+    let whole = std::fs::read(&path).unwrap();
+    drop(open(&path).unwrap());
+    assert_eq!(measured(&DONE, open(&path)), (Ok(false), 1), "a writer died");
+    assert_eq!((mode(&path), std::fs::read(&path).unwrap()), (0o1600, whole), "the mark stays, and no record came");
+    assert_eq!(measured(&DONE, open(&folder.path().join("missing/log"))), (Ok(false), 1));
+}
+
+#[test]
+fn mark_stays_where_nobody_knows_whether_the_register_was_extended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let (refused, _) = measured(&REFUSED, open(&path));
+    assert!(refused.is_err_and(|error| error.was_not_carried_out()));
+    assert_eq!(mode(&path), 0o600);
+    let (lost, _) = measured(&DONE[..12], open(&path));
+    assert!(lost.is_err_and(|error| !error.was_not_carried_out()));
+    assert_eq!(mode(&path), 0o1600);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A spoilt volume: the second copy of its header, or a refusal that says what.
 
+use std::ops::Range;
+
 use boot_formats::luks2::Which;
 use tpm_unlock::keyslot::KeyslotError;
 use tpm_unlock::volume::{Copies, Disk, ReadError, VolumeError};
@@ -17,7 +19,7 @@ fn make() -> Volume {
 }
 
 fn which(volume: &Volume) -> Which {
-    Copies::read(volume).unwrap().header().unwrap().which
+    Copies::read(volume).header().unwrap().which
 }
 
 #[test]
@@ -78,8 +80,8 @@ fn a_device_that_ends_inside_the_volume_is_refused() {
     }
 }
 
-/// A device that fails in the keyslot area.
-struct Failing<'a>(&'a Volume);
+/// A device that fails to read anything of these bytes.
+struct Failing<'a>(&'a Volume, Range<u64>);
 
 impl Disk for Failing<'_> {
     fn bytes(&self) -> u64 {
@@ -87,15 +89,45 @@ impl Disk for Failing<'_> {
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        if offset >= AREA { Err(ReadError { errno: 5 }) } else { self.0.read(offset, buffer) }
+        let Range { start, end } = self.1;
+        let fails = offset < end && offset + buffer.len() as u64 > start;
+        if fails { Err(ReadError { errno: 5 }) } else { self.0.read(offset, buffer) }
     }
+}
+
+/// A sector of flash that is worn out, in one of the two copies.
+#[test]
+fn a_copy_that_cannot_be_read_leaves_the_other() {
+    let volume = make();
+    let secondary = Which::Secondary { offset: SECONDARY };
+    for (bytes, expected) in [
+        (0..512, secondary),
+        (4096..4097, secondary),
+        (SECONDARY - 1..SECONDARY, secondary),
+        (SECONDARY..SECONDARY + 512, Which::Primary),
+        (2 * SECONDARY - 1..2 * SECONDARY, Which::Primary),
+    ] {
+        let failing = Failing(&volume, bytes.clone());
+        assert_eq!(Copies::read(&failing).header().unwrap().which, expected, "{bytes:?}");
+    }
+    let unreadable = VolumeError::Read { offset: 0, error: ReadError { errno: 5 } };
+    assert_eq!(Copies::read(&Failing(&volume, 0..2 * SECONDARY)).header().unwrap_err(), unreadable, "both");
+
+    // Nor does what cannot be read stand in the way where one does not know how long the first copy is.
+    volume.flip(0);
+    let behind = Failing(&volume, 2 * SECONDARY..BYTES);
+    assert_eq!(Copies::read(&behind).header().unwrap().which, secondary);
+    let both = Failing(&volume, SECONDARY..BYTES);
+    let error = Copies::read(&both).header().unwrap_err().to_string();
+    assert!(error.starts_with("luks2: signature "), "{error}");
 }
 
 #[test]
 fn a_device_that_does_not_give_its_bytes_is_named() {
     let volume = make();
-    let error = volume
-        .with_metadata(|metadata| tpm_unlock::volume::open(&Failing(&volume), metadata, 0, b"secret").map(|_| ()));
+    let error = volume.with_metadata(|metadata| {
+        tpm_unlock::volume::open(&Failing(&volume, AREA..BYTES), metadata, 0, b"secret").map(|_| ())
+    });
     assert_eq!(error, Err(VolumeError::Read { offset: AREA, error: ReadError { errno: 5 } }));
     assert_eq!(error.unwrap_err().to_string(), "read at byte 32768: errno 5");
 }

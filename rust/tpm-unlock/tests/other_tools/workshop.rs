@@ -81,7 +81,7 @@ impl Volume {
         &self,
         then: impl FnOnce(&Metadata<'_>) -> Result<T, VolumeError>,
     ) -> Result<T, VolumeError> {
-        let copies = Copies::read(self)?;
+        let copies = Copies::read(self);
         then(&copies.header()?.metadata(self.bytes())?)
     }
 
