@@ -35,6 +35,7 @@ pub fn tests() -> Vec<Test> {
         test("lost_answer_of_the_tpm_leaves_no_second_candidate", lost),
         test("tpm_that_never_answers_ends_at_the_deadline", silent),
         test("image_that_fails_after_it_was_measured_is_recorded_as_bad", condemned),
+        test("image_whose_init_does_not_start_is_recorded_as_bad_while_its_file_is_in_use", condemned_at_the_end),
         test("partition_that_fails_after_it_was_measured_powers_off", nothing_to_record_it_in),
     ]
 }
@@ -259,6 +260,29 @@ fn condemned(bench: &Bench, folder: &Path) -> Result<()> {
     let outcome = boot(bench, &folder, "require", &[], disk(&bad))?;
     let booted = assert_boot_chain(&outcome, &expected(OLD, &old, Source::EspFile, false))?;
     ensure!(booted.record.refused.is_empty() && booted.record.measured.is_some(), "{:?}", booted.record);
+    Ok(())
+}
+
+/// Exec fails: there is no way back, the root hangs on the file, and the ESP, which a transition leaves, was not let be written.
+fn condemned_at_the_end(bench: &Bench, folder: &Path) -> Result<()> {
+    let files = [
+        ("usr/bin/broken".to_owned(), b"neither ELF nor #!".to_vec()),
+        ("etc/initrd-release".to_owned(), b"ID=test\n".to_vec()),
+    ];
+    let ddi = bench.small_ddi(folder, &Small { version: NEW, files: &files, ..Small::default() })?;
+    let candidates = vec![Candidate { name: bench::name(&format!("{NEW}+3")), image: ddi.image.clone() }];
+    let disk = Disk { esp: Some(candidates), ..Disk::default() };
+    let outcome = boot(bench, folder, "require\ninit = /usr/bin/broken", &[], disk)?;
+    let name = format!("vda1:/initoverlayfs/initoverlayfs_{NEW}+3.raw");
+    for line in [
+        format!("{name}: recorded as bad"),
+        format!("BOOT FAILED: init-missing: {name}: exec /usr/bin/broken: Exec format error"),
+    ] {
+        ensure!(outcome.console.iter().any(|said| said.contains(&line)), "not said: {line}\n{}", console(&outcome));
+    }
+    ensure!(outcome.exit == Exit::Reset, "expected a reset, found {:?}\n{}", outcome.exit, console(&outcome));
+    let listed = names(bench, &folder.join("disk0.img"))?;
+    ensure!(listed.contains(&format!("{}.raw", bench::name(&format!("{NEW}+0-1")))), "the folder has\n{listed}");
     Ok(())
 }
 

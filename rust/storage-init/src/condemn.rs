@@ -22,13 +22,16 @@ pub struct Sentence {
 }
 
 impl Sentence {
-    /// `None` where there is nothing to record it in, or it is recorded.
+    /// `None` where there is nothing to record it in, or it is recorded. Lets its file system be written, which a root that is in use
+    /// keeps read-only: init may have failed to start from it.
     pub fn on(candidate: &Candidate) -> Option<Self> {
-        let (Origin::EspFile { path, .. }, Some(folder), Some(tries)) =
+        let (Origin::EspFile { esp, path, .. }, Some(folder), Some(tries)) =
             (&candidate.origin, &candidate.folder, candidate.tries)
         else {
             return None;
         };
+        // One that is write-protected cannot be mounted for writing either, which is seen then.
+        let _ = esp.files().make_superblock_writable();
         Some(Self { node: text(format_args!("/dev/{folder}")), from: path.clone(), to: bad(path, tries)? })
     }
 

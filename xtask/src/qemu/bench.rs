@@ -44,7 +44,7 @@ pub struct Small<'a> {
     pub version: &'a str,
     /// What the probe does (tests/boot/probe/src/action.rs).
     pub actions: &'a [&'a str],
-    /// Further files in it: path, contents.
+    /// Further files in it: path, contents. Those below usr/bin may be executed.
     pub files: &'a [(String, Vec<u8>)],
     /// Who signs it, unless tampering changes that.
     pub signer: Signer,
@@ -208,7 +208,8 @@ impl Bench {
         identity.put_into(&mut tree);
         tree.file(userspace::ACTIONS_FILE, 0o644, small.actions.join("\n").into_bytes());
         for (path, contents) in small.files {
-            tree.file(path, 0o644, contents.clone());
+            let mode = if path.starts_with("usr/bin/") { 0o755 } else { 0o644 };
+            tree.file(path, mode, contents.clone());
         }
         if let Some(tamper) = small.tamper {
             tamper.apply_to_tree(&mut tree, &identity);
