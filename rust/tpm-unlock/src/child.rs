@@ -19,6 +19,7 @@ use crate::mapping::{Partition, map};
 use crate::measure_log;
 use crate::messages::{Banks, MAX_MESSAGE, Message, Ran, Reply, Request, State};
 use crate::pcr::measure;
+use crate::stack::scrubbed;
 use crate::tpm::{NoEntropy, Tpm};
 use crate::transport::{Transport, TransportError};
 use crate::unlock::{Rules, unlock};
@@ -98,7 +99,7 @@ pub fn run(channel: &Channel) -> i32 {
             Ok(Ok(Request::Unlock { name, node, measured, discards, any_registers })) => {
                 let rules = Rules { measured, any_registers };
                 let opened = match &mut owner {
-                    Ok(owner) => owner.unlock(name, node, rules, discards),
+                    Ok(owner) => scrubbed(|| owner.unlock(name, node, rules, discards)),
                     Err(failed) => Err(failed.clone()),
                 };
                 match &opened {
@@ -132,7 +133,7 @@ fn answer<'a>(
 }
 
 /// Why a request was not carried out.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Failed {
     state: State,
     detail: Box<str>,
@@ -154,7 +155,14 @@ struct Owner {
 impl Owner {
     /// Waits for the TPM.
     fn acquire(patience: Duration) -> Result<Self, Failed> {
-        let device = await_device(patience)?;
+        // Before the first look, so that nothing appears in between.
+        let socket = Socket::open().map_err(|error| Failed::new(State::Untouched, format_args!("{error}")))?;
+        let mut message = [0; UEVENT];
+        let wait = |left| match socket.receive(&mut message, left) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failed::new(State::Untouched, format_args!("{error}"))),
+        };
+        let device = await_device(patience, kernel_tpm::Device::open, wait)?;
         let kernel = Kernel { device, patience, ran: heapless::Vec::new() };
         Ok(Self { tpm: Tpm::new(kernel, entropy, patience), patience, banks: active_banks()? })
     }
@@ -192,14 +200,15 @@ fn signatures() -> Option<Vec<u8>> {
     })
 }
 
-/// Opens the TPM as soon as it is there.
-fn await_device(patience: Duration) -> Result<kernel_tpm::Device, Failed> {
+/// Opens the TPM as soon as it is there: looks again whenever `wait` has seen something happen, or the given time has passed.
+fn await_device<D>(
+    patience: Duration,
+    open: impl Fn() -> Result<D, Errno>,
+    mut wait: impl FnMut(Duration) -> Result<(), Failed>,
+) -> Result<D, Failed> {
     let begun = Instant::now();
-    // Before the first look, so that nothing appears in between.
-    let socket = Socket::open().map_err(|error| Failed::new(State::Untouched, format_args!("{error}")))?;
-    let mut message = [0; UEVENT];
     loop {
-        match kernel_tpm::Device::open() {
+        match open() {
             Ok(device) => return Ok(device),
             Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {}
             Err(errno) => return Err(Failed::new(State::Untouched, format_args!("{}: {errno}", kernel_tpm::NODE))),
@@ -209,9 +218,7 @@ fn await_device(patience: Duration) -> Result<kernel_tpm::Device, Failed> {
             let ms = patience.as_millis();
             return Err(Failed::new(State::Missing, format_args!("no {} within {ms} ms", kernel_tpm::NODE)));
         }
-        if let Err(error) = socket.receive(&mut message, left) {
-            return Err(Failed::new(State::Untouched, format_args!("{error}")));
-        }
+        wait(left)?;
     }
 }
 
@@ -234,3 +241,6 @@ fn active_banks() -> Result<heapless::Vec<Bank, { Bank::ALL.len() }>, Failed> {
     banks.sort_unstable();
     Ok(banks)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// A volume key whose digest is right. It has no `Debug`, and is zeroed when it is dropped.
 pub struct VolumeKey {
-    bytes: Zeroizing<[u8; 64]>,
+    // In its place on the heap: one that is moved would leave a copy behind.
+    bytes: Box<Zeroizing<[u8; 64]>>,
     size: KeySize,
 }
 
@@ -76,7 +77,7 @@ fn merged(keyslot: &Keyslot, area: &mut [u8], passphrase: &[u8]) -> Result<Volum
     xts::decrypt(keyslot.area_key_size, area_key, area);
 
     let size = keyslot.key_size;
-    let mut key = VolumeKey { bytes: Zeroizing::new([0; 64]), size };
+    let mut key = VolumeKey { bytes: Box::new(Zeroizing::new([0; 64])), size };
     split::merge(keyslot.split.hash, area, key.bytes.get_mut(..size.bytes()).unwrap_or_default());
     Ok(key)
 }

@@ -4,7 +4,9 @@
 //! * One process owns the TPM. Commands go to it one at a time, are counted by hand ([`unseal`] has the list), and none waits
 //!   without a deadline.
 //! * What comes back is not believed: lengths, tags and handles are checked, and what a session protects has to have its HMAC.
-//! * A secret crosses the bus encrypted, and lies in memory that is zeroed when it is dropped; it has no `Debug`.
+//! * A secret crosses the bus encrypted, and lies in memory that is zeroed when it is dropped; it has no `Debug`. What working with it left
+//!   on the stack is overwritten where the process is done with a volume ([`stack`]). Registers, and what the kernel keeps, are
+//!   not ours to clear.
 //! * What was loaded or begun in the TPM is flushed, also where something failed.
 //! * A LUKS2 volume is read as strictly as [`boot_formats::luks2`] does; [`token`] says how its key is sealed, [`keyslot`] takes
 //!   the volume key out by what was unsealed, [`volume`] reads what that takes, [`unlock`] does all of it, and [`mapping`] has the
@@ -27,6 +29,7 @@ pub mod messages;
 pub mod pcr;
 pub mod session;
 pub mod srk;
+pub mod stack;
 pub mod token;
 pub mod tpm;
 pub mod transport;

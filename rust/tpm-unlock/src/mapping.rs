@@ -9,6 +9,7 @@
 use core::fmt;
 use std::ffi::CString;
 
+use boot_formats::luks2::Segment;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::keyring::LogonKey;
 use kernel_edge::{Errno, crypt, dm, file};
@@ -85,15 +86,7 @@ impl Disk for Partition {
 pub fn map(name: &str, partition: &Partition, opened: &Opened, discards: bool) -> Result<(), MappingError> {
     let number = partition.0.number().map_err(MappingError::Block)?;
     let key = opened.key.as_bytes();
-    let table = crypt::Table {
-        device: number,
-        offset: opened.segment.range.offset,
-        len: opened.segment.range.len,
-        key_bytes: key.len(),
-        iv_offset: opened.segment.iv_tweak,
-        sector_size: opened.segment.sector_size,
-        discards,
-    };
+    let table = table(number, &opened.segment, key.len(), discards);
     let device = dm::Control::open()
         .and_then(|control| control.create(name, &device_uuid(&opened.uuid, name)))
         .map_err(MappingError::Device)?;
@@ -106,6 +99,11 @@ pub fn map(name: &str, partition: &Partition, opened: &Opened, discards: bool) -
     device.resume().map_err(MappingError::Device)?;
     device.leave();
     Ok(())
+}
+
+fn table(device: block::DeviceNumber, segment: &Segment, key_bytes: usize, discards: bool) -> crypt::Table {
+    let Segment { range, iv_tweak, sector_size } = *segment;
+    crypt::Table { device, offset: range.offset, len: range.len, key_bytes, iv_offset: iv_tweak, sector_size, discards }
 }
 
 /// As libcryptsetup makes it (lib/libdevmapper.c, `dm_prepare_uuid`).
@@ -128,8 +126,20 @@ fn write_record(number: block::DeviceNumber) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use boot_formats::ByteRange;
 
     const VOLUME: &str = "0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e";
+
+    #[test]
+    fn table_has_the_volumes_sectors_and_discards_only_where_they_are_configured() {
+        let device = block::DeviceNumber { major: 254, minor: 3 };
+        let range = ByteRange { offset: 1 << 20, len: 3 << 20 };
+        for (sector_size, discards) in [(512, false), (512, true), (4096, false), (4096, true)] {
+            let table = table(device, &Segment { range, iv_tweak: 7, sector_size }, 64, discards);
+            assert_eq!((table.sector_size, table.discards), (sector_size, discards));
+            assert_eq!((table.offset, table.len, table.iv_offset, table.key_bytes), (1 << 20, 3 << 20, 7, 64));
+        }
+    }
 
     #[test]
     fn names_are_those_of_libcryptsetup() {

@@ -8,7 +8,7 @@ use tpm_unlock::wire::CommandCode;
 use tpm_unlock::{UnsealError, extend, unseal};
 
 use crate::machine::{Machine, measure, tpm};
-use crate::owner::{Enrolled, left_over, make_ecc_srk, read_pcrs, set_up};
+use crate::owner::{Enrolled, left_over, lock_out, make_ecc_srk, read_pcrs, set_up};
 
 pub const SECRET: &[u8] = b"the secret of thirty-two bytes..";
 const EVENT: DdiEvent = DdiEvent { root_hash: [7; 32], signer: [9; 32] };
@@ -110,6 +110,18 @@ fn register_that_changes_between_assertion_and_unsealing_is_noticed() {
     assert_eq!(unseal(&mut tpm, &enrolled.key(), &mut out), Err(UnsealError::PcrChanged));
     drop(tpm);
     assert!(extended && out.is_empty());
+    assert_eq!(left_over(&mut wire), []);
+}
+
+/// The lock is on passwords, and the policy has none: whoever guesses at passwords does not keep the machine from its disk.
+#[test]
+fn tpm_that_is_locked_after_wrong_passwords_unseals_what_has_none() {
+    let mut machine = Machine::start();
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
+    lock_out(&mut wire);
+    let mut out = Unsealed::default();
+    assert_eq!(unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out), Ok(()));
+    assert_eq!(out.as_slice(), SECRET);
     assert_eq!(left_over(&mut wire), []);
 }
 

@@ -44,6 +44,13 @@ fn part(bytes: &[u8], offset: usize) -> &[u8] {
 
 /// A command with the empty password for each of `handles[..authorized]`; gives the response behind its header.
 pub fn command(wire: &mut Wire, code: u32, handles: &[u32], authorized: usize, parameters: &[u8]) -> Vec<u8> {
+    let (answer, body) = attempt(wire, code, handles, authorized, parameters);
+    assert_eq!(answer, 0, "command {code:#x}: {answer:#x}");
+    body
+}
+
+/// The same, whatever comes of it: the response code too.
+fn attempt(wire: &mut Wire, code: u32, handles: &[u32], authorized: usize, parameters: &[u8]) -> (u32, Vec<u8>) {
     let mut body: Vec<u8> = handles.iter().flat_map(|handle| handle.to_be_bytes()).collect();
     if authorized > 0 {
         body.extend((9 * authorized as u32).to_be_bytes());
@@ -57,8 +64,7 @@ pub fn command(wire: &mut Wire, code: u32, handles: &[u32], authorized: usize, p
     let mut response = vec![0; 4096];
     let len = wire.exchange(&message, &mut response).unwrap();
     response.truncate(len);
-    assert_eq!(response[6..10], [0; 4], "command {code:#x}: {:02x?}", &response[6..10]);
-    response.split_off(10)
+    (u32::from_be_bytes(response[6..10].try_into().unwrap()), response.split_off(10))
 }
 
 /// A storage root key at its place; gives what systemd keeps of it in a token.
@@ -115,6 +121,34 @@ pub fn seal(wire: &mut Wire, secret: &[u8], policy: &PolicyDigest) -> Vec<u8> {
     let private = part(&response, 4);
     let public = part(&response, 4 + 2 + private.len());
     [sized(private), sized(public)].concat()
+}
+
+/// Locks the TPM: one wrong password for a secret of its own, where one is too many.
+pub fn lock_out(wire: &mut Wire) {
+    const AUTH_FAIL: u32 = 0x98e;
+    const LOCKED: u32 = 0x921;
+    const RETRY: u32 = 0x922;
+    // TPM2_DictionaryAttackParameters: one try, a day, a day.
+    let parameters: Vec<u8> = [1_u32, 86400, 86400].iter().flat_map(|number| number.to_be_bytes()).collect();
+    command(wire, 0x13a, &[LOCKOUT], 1, &parameters);
+    let mut sensitive = sized(b"password");
+    sensitive.extend(sized(b"secret"));
+    let mut parameters = sized(&sensitive);
+    // As in `seal`, but that a password is enough.
+    parameters.extend(sized(&[0, 8, 0, 0x0b, 0, 0, 0, 0x52, 0, 0, 0, 0x10, 0, 0]));
+    parameters.extend([0, 0, 0, 0, 0, 0]);
+    let created = command(wire, 0x153, &[SRK], 1, &parameters);
+    let private = part(&created, 4);
+    let public = part(&created, 4 + 2 + private.len());
+    let loaded = command(wire, 0x157, &[SRK], 1, &[sized(private), sized(public)].concat());
+    let handle = u32::from_be_bytes(loaded[..4].try_into().unwrap());
+    for expected in [AUTH_FAIL, LOCKED] {
+        // Before the first of them it writes down that there may be some.
+        let answers = std::iter::repeat_with(|| attempt(wire, 0x15e, &[handle], 1, &[]).0);
+        let answer = answers.take(10).find(|answer| *answer != RETRY).unwrap();
+        assert_eq!(answer, expected, "{answer:#x}");
+    }
+    command(wire, 0x165, &[], 0, &handle.to_be_bytes());
 }
 
 /// Handles in the TPM's volatile memory: transient objects, and sessions.
