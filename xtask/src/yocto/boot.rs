@@ -16,7 +16,7 @@ use super::clones::Clones;
 use super::standin::{FIRST, Images, Standin, VERSION};
 use super::{Bench, outcome};
 use crate::boot_report::{self, Expected, Target};
-use crate::disk::{Candidate, DdiProgram, Disk, ROOT_LABEL, write_root};
+use crate::disk::{Candidate, DdiProgram, Disk, write_root};
 use crate::kernel;
 use crate::qemu::storage::Storage;
 use crate::qemu::{Answer, Boot, IMAGE_ID, Meter, SERIAL, Start};
@@ -73,7 +73,7 @@ fn with_kernel_check(bench: &Bench, clones: &Clones) -> Result<Images> {
 fn configuration() -> String {
     format!(
         "image-id = {IMAGE_ID}\nsources = esp-file\ndevice = {}\ndevice-deadline = 2s\nsignature = kernel\n\
-         certificate = certificate-0.der\ncmdline-allow = console panic root rw\nmeasure = none\n",
+         certificate = certificate-0.der\ncmdline-allow = console panic\nmeasure = none\n",
         Storage::Virtio.pattern()
     )
 }
@@ -89,27 +89,18 @@ fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) ->
     let image = folder.path().join("disk.img");
     disk.write(&bench.tools, &image, storage.medium())?;
     let device = format!("/dev/{}", storage.partition(disk.root_number()));
-    let root = Root { label: ROOT_LABEL, device };
-    start(bench, images, &image, &root, signature, folder.path())
-}
-
-/// The real root.
-pub struct Root {
-    /// Its partition's name.
-    pub label: &'static str,
-    /// Its device.
-    pub device: String,
+    start(bench, images, &image, device, signature, folder.path())
 }
 
 /// Boots a disk that has the DDI on its ESP, and holds the report against what was built.
 ///
 /// # Errors
-/// The boot ends elsewhere than on this root, or otherwise than by the image that was built.
+/// The boot ends elsewhere than on the real root `device`, or otherwise than by the image that was built.
 pub fn start(
     bench: &Bench,
     images: &Images,
     disk: &Path,
-    root: &Root,
+    device: String,
     signature: SignaturePath,
     folder: &Path,
 ) -> Result<()> {
@@ -120,14 +111,14 @@ pub fn start(
         signature,
         overlay: false,
         volume: None,
-        target: Target::RealRoot { device: root.device.clone() },
+        target: Target::RealRoot { device },
     };
     let boot = Boot {
         start: Start::Kernel {
             image: &images.kernel,
             initramfs: Some(&images.initramfs),
             console: SERIAL,
-            command_line: &format!("root=PARTLABEL={} rw", root.label),
+            command_line: "",
         },
         tpm: None,
         devices: &[],

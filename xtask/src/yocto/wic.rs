@@ -11,10 +11,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use boot_record::config::SignaturePath;
 
-use super::boot::{Root, start};
+use super::boot::start;
 use super::clones::Clones;
 use super::standin::{FIRST, Standin, deployed};
 use super::{Bench, outcome};
+use crate::disk::ROOT_LABEL;
 use crate::qemu::storage::Storage;
 use crate::suite::Tally;
 use crate::userspace::{self, FILE_TIME, Release};
@@ -25,9 +26,8 @@ const WITH_WIC: &str = "b9e2a2f584376076c4552bef7309c81b9fe986c0^";
 const PROGRAM: [&str; 3] = ["scripts/wic", "scripts/lib/wic", "scripts/lib/scriptpath.py"];
 const TARGET: &str = "initoverlayfs-disk";
 const FILE: &str = "initoverlayfs-disk-qemuarm64.rootfs.wic";
-/// Number and name of the root's partition in files/wic/initoverlayfs-disk.wks.in.
+/// The root partition's number in files/wic/initoverlayfs-disk.wks.in.
 const ROOT: usize = 3;
-const LABEL: &str = "root";
 
 /// Builds and boots it.
 ///
@@ -76,8 +76,9 @@ fn boots(bench: &Bench, clones: &Clones, wic: PathBuf) -> Result<()> {
     let folder = bench.cache.run_dir("yocto-wic")?;
     let disk = folder.path().join("disk.img");
     copy(bench, &deployed(&standin.build, FILE)?, &deployed(&standin.build, &format!("{FILE}.bmap"))?, &disk)?;
-    let root = Root { label: LABEL, device: format!("/dev/{}", Storage::Virtio.partition(ROOT)) };
-    start(bench, &images, &disk, &root, SignaturePath::UserSpace, folder.path())
+    relabel(bench, &disk)?;
+    let device = format!("/dev/{}", Storage::Virtio.partition(ROOT));
+    start(bench, &images, &disk, device, SignaturePath::UserSpace, folder.path())
 }
 
 /// As people write a card: what bmaptool copies it has compared with the map's checksums.
@@ -92,5 +93,14 @@ fn copy(bench: &Bench, image: &Path, map: &Path, to: &Path) -> Result<()> {
     let (size, copied) = (fs::metadata(image)?.len(), fs::metadata(to)?.len());
     ensure!(size == copied, "{} has {size} bytes, its copy {copied}", image.display());
     println!("  {}: {size} bytes", image.display());
+    Ok(())
+}
+
+/// The image of the stand-in is that of the boot tests, which knows the real root by another name than `root`.
+fn relabel(bench: &Bench, disk: &Path) -> Result<()> {
+    let mut sfdisk = bench.tools.command("sfdisk", &[disk])?;
+    sfdisk.args(["--quiet", "--part-label"]).arg(disk).args([&ROOT.to_string(), ROOT_LABEL]);
+    let output = sfdisk.output().context("cannot run sfdisk")?;
+    ensure!(output.status.success(), "sfdisk: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
