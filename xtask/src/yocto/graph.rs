@@ -28,7 +28,7 @@ const GRAPHS: [Graph; 4] = [
         variant: Variant::Plain,
         name: "graph",
         wanted: "\"initoverlayfs-image.do_image_signed_ddi\" -> \"ddi-native.do_populate_sysroot\"",
-        on_the_esp: BESIDE,
+        on_the_esp: &["Image", "mini-initramfs-qemuarm64.cpio.gz;mini-initramfs.cpio"],
     },
     Graph {
         variant: Variant::Bundle,
