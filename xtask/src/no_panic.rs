@@ -33,8 +33,8 @@ const LINTS: [&str; 10] = [
 /// Places that may stay, by lint and file, and how many there are.
 const EXCEPTIONS: [(&str, &str, usize); 3] = [
     // Constant functions: the compiler evaluates them, and what is out of range fails the build.
-    ("clippy::indexing_slicing", "boot-formats/src/crc32.rs", 9),
-    ("clippy::arithmetic_side_effects", "boot-formats/src/crc32.rs", 10),
+    ("clippy::indexing_slicing", "boot-formats/src/crc32.rs", 4),
+    ("clippy::arithmetic_side_effects", "boot-formats/src/crc32.rs", 7),
     // What the key dangerously-panic-at is for.
     ("clippy::panic", "storage-init/src/main.rs", 1),
 ];
