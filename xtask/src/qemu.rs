@@ -155,12 +155,32 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
+impl Outcome {
+    /// Whether the machine was killed at its deadline, and firmware had only said which it is.
+    fn hung_in_firmware(&self) -> bool {
+        let is_version = |line: &String| line.trim().is_empty() || line.starts_with(firmware::VERSION);
+        self.exit == Exit::Deadline && self.console.iter().all(is_version)
+    }
+}
+
 impl Boot<'_> {
     /// Boots, and returns when the machine has ended. `folder`, in the cache, gets log, report and sockets.
+    ///
+    /// Firmware that hangs before it looks for anything to start, which edk2 was seen to do under emulation, is started once
+    /// more, and that is said: nothing of ours has run by then.
     ///
     /// # Errors
     /// QEMU cannot be started. What the guest does is no error but an [`Outcome`].
     pub fn run(&self, tools: &Tools, folder: &Path) -> Result<Outcome> {
+        let outcome = self.run_once(tools, folder)?;
+        if !matches!(self.start, Start::Firmware(_)) || !outcome.hung_in_firmware() {
+            return Ok(outcome);
+        }
+        println!("firmware said no more than its version in {} s: started once more", outcome.elapsed.as_secs());
+        self.run_once(tools, folder)
+    }
+
+    fn run_once(&self, tools: &Tools, folder: &Path) -> Result<Outcome> {
         let sockets = Sockets::open(folder)?;
         let report_listener = sockets.listen(REPORT)?;
         let qmp_listener = sockets.listen(QMP)?;
@@ -383,4 +403,27 @@ fn escaped(path: &Path) -> Result<String> {
 fn drive(id: &str, disk: &Path) -> Result<String> {
     // The image is thrown away with the run: it need not survive a crash of the host.
     Ok(format!("if=none,id={id},format=raw,cache=unsafe,file={}", escaped(disk)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_firmware_that_started_nothing_has_hung() {
+        let outcome = |exit: Exit, console: &[&str]| Outcome {
+            exit,
+            report: None,
+            reads: None,
+            tpm: None,
+            console: console.iter().map(|&line| line.to_owned()).collect(),
+            log: PathBuf::new(),
+            elapsed: Duration::ZERO,
+        };
+        let version = "UEFI firmware (version 2025.02-8 built at 18:06:17 on Nov  8 2025)";
+        assert!(outcome(Exit::Deadline, &[version, ""]).hung_in_firmware());
+        assert!(!outcome(Exit::Deadline, &[version, firmware::NOTHING_LEFT]).hung_in_firmware());
+        assert!(!outcome(Exit::Deadline, &[version, "storage-init: refused"]).hung_in_firmware());
+        assert!(!outcome(Exit::Reset, &[version]).hung_in_firmware());
+    }
 }

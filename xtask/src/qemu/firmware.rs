@@ -33,6 +33,8 @@ const STRANGER: &str = "uefi-stranger";
 pub const BOOT_PROGRAM: &str = "EFI/BOOT/BOOTAA64.EFI";
 /// The UKI in a boot's folder.
 pub const UKI_FILE: &str = "uki.efi";
+/// How the first line begins that firmware says.
+pub(super) const VERSION: &str = "UEFI firmware (version ";
 /// What firmware says of a boot program that Secure Boot does not let it start.
 pub const DENIED: &str = "Access Denied";
 /// What it says once it has nothing left to start.
