@@ -90,8 +90,7 @@ fuzz_target!(|data: &[u8]| {
         4 => policy(rest),
         _ => {
             if let Ok(request) = Request::decode(rest) {
-                // Not byte by byte: a flag is set by 1 alone, and anything else is written again as 0.
-                assert_eq!(Request::decode(&request.encode()), Ok(request));
+                assert_eq!(request.encode().as_slice(), rest);
             }
             if let Ok(reply) = Reply::decode(rest) {
                 assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
@@ -113,7 +112,7 @@ fn unsealing(answers: &[u8], srk: Option<&[u8]>) {
     };
     let mut out = Unsealed::default();
     let mut tpm = Tpm::new(Answers(Input::new(answers)), entropy, Duration::ZERO);
-    assert!(unseal(&mut tpm, &key, &mut out).is_err(), "a secret out of nothing");
+    assert!(unseal(&mut tpm, &key, None, &mut out).is_err(), "a secret out of nothing");
     assert!(out.is_empty());
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 use xtask::boot_report;
 use xtask::log_strings;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
+use xtask::qemu::kernel_choice::KernelChoice;
+use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::{Config, Exit, KeptMemory};
 use xtask::tamper::Tamper;
 
@@ -23,6 +25,7 @@ pub fn tests() -> Vec<Test> {
         test("log_has_every_stage_and_the_candidate_that_was_refused", refused_candidate),
         test("log_of_a_refused_boot_is_shown_by_the_next_one_cause_first", refused_boot),
         test("log_of_a_boot_that_panicked_is_shown_by_the_next_one_cause_first", panicked_boot),
+        test("log_of_a_refused_boot_has_what_its_tpm_was_asked", refused_boot_with_a_tpm),
         test("log_has_the_wait_for_a_late_disk", late_disk),
     ]
 }
@@ -116,6 +119,31 @@ fn refused_boot(bench: &Bench, folder: &Path) -> Result<()> {
         report.lines().any(|line| line.starts_with("verify") && line.ends_with("refused: signature-rejected")),
         "{report}"
     );
+    Ok(())
+}
+
+/// The image is measured, and bad: the boot ends, and its log says what the TPM did before.
+fn refused_boot_with_a_tpm(bench: &Bench, folder: &Path) -> Result<()> {
+    let tools = &bench.parts().tools;
+    let memory = KeptMemory::make_with_tpm(tools, folder)?;
+    let first = made(folder, "first")?;
+    let chip = Chip::make(tools, &first, "tpm")?;
+    let bad = bench.small_ddi(&first, &Small { tamper: Some(Tamper::Tree), ..Small::default() })?;
+    let trial = Trial {
+        config: Config { kernel: KernelChoice::Measured, measure: "require", ..Config::default() },
+        tpm: Some(Attached { chip: &chip, rules: &[] }),
+        disk: Some(bench::disk(Source::Partition, &[("1.0", &bad)])),
+        memory: Some(&memory),
+        ..Trial::default()
+    };
+    let outcome = bench.boot(&first, &trial)?;
+    let refusal = boot_report::refusal(&outcome.console).with_context(|| console(&outcome))?;
+    ensure!(refusal.reason == Reason::Corrupt.name(), "{refusal}\n{}", console(&outcome));
+
+    let report = next_boot(bench, folder, &memory)?;
+    ensure!(report.starts_with("BOOT FAILED: corrupt: vda1: "), "{report}");
+    let line = |end: &str| report.lines().position(|line| line.ends_with(end)).with_context(|| report.clone());
+    ensure!(line("| TPM2_PCR_Extend")? < line("| refused: corrupt")?, "{report}");
     Ok(())
 }
 

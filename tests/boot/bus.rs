@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use boot_record::boot_json::Measurement;
-use boot_record::config::Source;
+use boot_record::boot_json::BootRecord;
+use boot_record::config::{DEFAULT_PCR, Source};
 use boot_record::reason::Reason;
+use boot_record::stage::Stage;
 use libtest_mimic::Trial as Test;
-use sha2::{Digest, Sha256};
+use tpm_policy::{Bank, pcr};
 use xtask::disk::Ddi;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
@@ -19,20 +20,18 @@ use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::{Config, Outcome};
 
-use crate::support::{action, assert_boot_chain, assert_refused, test};
+use crate::support::{action, assert_boot_chain, assert_measured, assert_refused, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
-        test("tpm_that_takes_its_time_to_answer_is_waited_for", |bench, folder| {
-            measured(bench, folder, &[first_extend(Fault::Delay(LATE))]).map(drop)
-        }),
+        test("tpm_that_takes_its_time_to_answer_is_waited_for", late),
         test("answer_to_the_extend_that_is_cut_ends_the_boot", |bench, folder| refused(bench, folder, Fault::Cut(14))),
         test("register_that_somebody_else_extends_first_is_not_the_image_s", foreign_extend),
     ]
 }
 
 /// The register of the image.
-const PCR: u8 = 13;
+const PCR: u8 = DEFAULT_PCR;
 /// Of a slow TPM. The kernel gives this command 750 ms (TPM2_DURATION_MEDIUM, include/linux/tpm.h); an answer after that is lost.
 const LATE: Duration = Duration::from_millis(400);
 /// Where the image lies.
@@ -55,35 +54,37 @@ fn boot(bench: &Bench, folder: &Path, rules: &[Rule]) -> Result<(Outcome, Ddi)> 
     Ok((bench.boot(folder, &trial)?, ddi))
 }
 
-/// Boots, and holds the register against what boot.json says was measured.
-fn measured(bench: &Bench, folder: &Path, rules: &[Rule]) -> Result<Outcome> {
-    let (outcome, ddi) = boot(bench, folder, rules)?;
-    let event = event(&outcome, &ddi)?;
-    let found = action(&outcome, 1)?;
-    let wanted = extended([0; 32], &Sha256::digest(event.as_bytes()));
-    ensure!(
-        found.trim_end().eq_ignore_ascii_case(&hex(&wanted)),
-        "register {PCR} is {found}, expected {}",
-        hex(&wanted)
-    );
+/// The register is what boot.json says was measured, and the wait is in the stage that waited.
+fn late(bench: &Bench, folder: &Path) -> Result<()> {
+    let (outcome, ddi) = boot(bench, folder, &[first_extend(Fault::Delay(LATE))])?;
+    let record = measured(&outcome, &ddi)?;
+    assert_register(
+        &outcome,
+        &[record.measured.context("boot.json does not say what was measured")?.event.as_bytes()],
+    )?;
+    let stage = record.stages.iter().find(|stage| stage.stage == Stage::Measure).context("no stage")?;
+    ensure!(u128::from(stage.took_us) >= LATE.as_micros(), "the stage took {} us", stage.took_us);
     let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
     // The image's own init begins with reading the register.
     let commands = traffic.of_init().map(Exchange::code).take_while(|&command| command != code::PCR_READ);
     let commands: Vec<u32> = commands.collect();
     ensure!(commands == [code::PCR_EXTEND], "the bus saw {commands:x?}");
-    Ok(outcome)
+    Ok(())
 }
 
-/// What was measured: the image that booted, and its signer.
-fn event(outcome: &Outcome, ddi: &Ddi) -> Result<String> {
+/// The register that the guest reads is one that these events were measured into.
+fn assert_register(outcome: &Outcome, events: &[&[u8]]) -> Result<()> {
+    let found = action(outcome, 1)?;
+    let wanted = pcr::after(Bank::Sha256, events.iter().copied()).to_string();
+    ensure!(found.trim_end().eq_ignore_ascii_case(&wanted), "register {PCR} is {found}, expected {wanted}");
+    Ok(())
+}
+
+/// A boot that measured the image that it booted, and its signer.
+fn measured(outcome: &Outcome, ddi: &Ddi) -> Result<BootRecord> {
     let booted = assert_boot_chain(outcome, &expected("1.0", ddi, Source::Partition, false))?;
-    let record = &booted.record;
-    ensure!(record.measurement == Measurement::Measured, "{record:?}");
-    let measured = record.measured.as_ref().context("boot.json does not say what was measured")?;
-    ensure!(measured.pcr == PCR && measured.banks.iter().any(|bank| bank == "sha256"), "{measured:?}");
-    let event = format!("initoverlayfs-ddi:{}:{}", ddi.root_hash, record.signer.sha256);
-    ensure!(measured.event.as_str() == event, "expected {event}, boot.json says {}", measured.event);
-    Ok(event)
+    assert_measured(&booted.record, ddi, &[Bank::Sha1, Bank::Sha256])?;
+    Ok(booted.record)
 }
 
 /// A boot that has to be measured and cannot be.
@@ -95,17 +96,16 @@ fn refused(bench: &Bench, folder: &Path, fault: Fault) -> Result<()> {
 /// Another program on the bus measures into the register before storage-init does: the boot goes on, as no rule of ours is broken, and the
 /// register is not what a policy for the image says.
 fn foreign_extend(bench: &Bench, folder: &Path) -> Result<()> {
-    let foreign = [0x5a; 32];
-    let (outcome, ddi) = boot(bench, folder, &[first_extend(Fault::After(extend_command(&foreign)))])?;
-    let event = Sha256::digest(event(&outcome, &ddi)?.as_bytes());
-    let found = action(&outcome, 1)?;
-    let with = hex(&extended(extended([0; 32], &foreign), &event));
-    ensure!(found.trim_end().eq_ignore_ascii_case(&with), "register {PCR} is {found}, expected {with}");
-    Ok(())
+    const FOREIGN: &[u8] = b"somebody else";
+    let command = extend_command(Bank::Sha256.digest(&[FOREIGN]).as_bytes());
+    let (outcome, ddi) = boot(bench, folder, &[first_extend(Fault::After(command))])?;
+    let record = measured(&outcome, &ddi)?;
+    let event = record.measured.context("boot.json does not say what was measured")?.event;
+    assert_register(&outcome, &[FOREIGN, event.as_bytes()])
 }
 
 /// TPM2_PCR_Extend of the SHA-256 bank, with the empty password (part 3, 22.2).
-fn extend_command(digest: &[u8; 32]) -> Vec<u8> {
+fn extend_command(digest: &[u8]) -> Vec<u8> {
     let body = [
         // TPM_ST_SESSIONS, the length of all, TPM_CC_PCR_Extend, the register.
         &[0x80, 0x02, 0, 0, 0, 65, 0, 0, 0x01, 0x82, 0, 0, 0, PCR][..],
@@ -116,12 +116,4 @@ fn extend_command(digest: &[u8; 32]) -> Vec<u8> {
         digest,
     ];
     body.concat()
-}
-
-fn extended(before: [u8; 32], digest: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(before).chain_update(digest).finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -75,7 +75,7 @@ enum Reader {
 }
 
 /// Mounts the ESP read-write, as a system does that updates itself, does something to the file that the root is on (FILE), and
-/// reads what init had not read so far. The file's old clusters stay its own as long as the loop device has it open.
+/// reads what init had not read so far. The file's old clusters stay its own: a loop device has it open.
 fn while_in_use(bench: &Bench, folder: &Path, to_file: &[&str], reader: Reader) -> Result<()> {
     let read = format!("read /{LATE_FILE}");
     let file = format!("/run/esp/initoverlayfs/{}.raw", bench::name(VERSION));

@@ -13,8 +13,10 @@ mod candidates;
 mod corruption;
 mod devices;
 mod enrolled;
+mod enrolment;
 mod firmware;
 mod forced;
+mod kept_shut;
 mod measure;
 mod modules;
 mod policies;
@@ -51,10 +53,12 @@ fn main() -> ExitCode {
     tests.extend(repart::tests());
     tests.extend(measure::tests());
     tests.extend(unlock::tests());
+    tests.extend(kept_shut::tests());
     tests.extend(refusals::tests());
     tests.extend(forced::tests());
     tests.extend(firmware::tests());
     tests.extend(enrolled::tests());
+    tests.extend(enrolment::tests());
     tests.extend(bus::tests());
     run(&arguments, tests).exit_code()
 }

@@ -19,25 +19,35 @@ use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::tpm::script::{Fault, Rule};
 use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::tpm::{Attached, Chip};
-use xtask::qemu::{Config, Exit, Outcome};
+use xtask::qemu::{BootBinary, Config, Exit, Outcome};
 use xtask::tamper::Tamper;
 
-use crate::support::{action, assert_boot_chain, assert_refused, console, test};
+use crate::support::{action, assert_boot_chain, assert_measured, assert_refused, console, said, test};
+use crate::vfat::Layout;
 
 pub fn tests() -> Vec<Test> {
     vec![
         test("boot_that_requires_a_tpm_is_refused_without_one", required),
+        test("tpm_is_not_built_in", not_built_in),
         test("boot_that_prefers_a_tpm_goes_on_without_one_and_says_so", preferred),
         test("image_is_measured_into_every_bank_and_into_systemds_log", measured),
         test("systemd_lists_our_event_and_its_replay_is_the_register_also_after_it_appended", listed),
         test("tpm_that_is_busy_is_asked_again", busy),
         test("tpm_that_refuses_is_not_required_by_who_prefers_one", refuses),
         test("lost_answer_of_the_tpm_leaves_no_second_candidate", lost),
+        test("tpm_that_the_kernel_gives_up_ends_the_boot", given_up),
         test("tpm_that_never_answers_ends_at_the_deadline", silent),
         test("image_that_fails_after_it_was_measured_is_recorded_as_bad", condemned),
         test("image_whose_init_does_not_start_is_recorded_as_bad_while_its_file_is_in_use", condemned_at_the_end),
         test("partition_that_fails_after_it_was_measured_powers_off", nothing_to_record_it_in),
     ]
+}
+
+/// `prefer` too: the image's maker asked for a register that says what was booted.
+fn not_built_in(bench: &Bench, folder: &Path) -> Result<()> {
+    let config = Config { boot_binary: Some(BootBinary::Least), ..config("prefer") };
+    let outcome = bench.boot(folder, &Trial { config, ..Trial::default() })?;
+    assert_refused(&outcome, Reason::ConfigInvalid, "/etc/initoverlayfs.conf")
 }
 
 fn config(measure: &'static str) -> Config {
@@ -75,28 +85,22 @@ fn measured(bench: &Bench, folder: &Path) -> Result<()> {
     let outcome = boot(bench, folder, "require", &[], bench::disk(Source::EspFile, &[("1.0", &ddi)]))?;
     let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
     let record = &booted.record;
-    let said = record.measured.as_ref().context("nothing was measured")?;
-    ensure!(record.measurement == Measurement::Measured && said.pcr == 13, "{said:?}");
-    let event = format!("initoverlayfs-ddi:{}:{}", ddi.root_hash, record.signer.sha256);
-    ensure!(said.event == event.as_str(), "expected {event}, boot.json says {}", said.event);
-    let banks: Vec<&str> = said.banks.iter().map(|bank| bank.as_str()).collect();
-    ensure!(banks == ["sha1", "sha256"], "{banks:?}");
+    assert_measured(record, &ddi, &[Bank::Sha1, Bank::Sha256])?;
+    let event = &record.measured.as_ref().context("nothing was measured")?.event;
     for (number, (bank, _)) in (1..).zip(MASKS) {
         let register = action(&outcome, number)?;
         let predicted = pcr::after(bank, [event.as_bytes()]).to_string();
         ensure!(register.trim_end().eq_ignore_ascii_case(&predicted), "{bank}: {register}, predicted {predicted}");
     }
-    replay(&action(&outcome, 3)?, &event)?;
+    replay(&action(&outcome, 3)?, event)?;
     ensure!(extends(&outcome)? == 1, "{} extends", extends(&outcome)?);
     let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
-    let others = traffic.of_init().map(Exchange::code).filter(|code| ![PCR_READ, SHUTDOWN].contains(code));
+    let others = traffic.of_init().map(Exchange::code).filter(|code| ![code::PCR_READ, SHUTDOWN].contains(code));
     let others: Vec<u32> = others.collect();
     ensure!(others == [code::PCR_EXTEND], "commands of storage-init: {others:x?}");
     Ok(())
 }
 
-/// TPM2_PCR_Read: how the kernel answers who reads a register in sysfs.
-const PCR_READ: u32 = 0x17e;
 /// TPM2_Shutdown: the kernel's, when the probe powers off.
 const SHUTDOWN: u32 = 0x145;
 
@@ -213,12 +217,30 @@ fn no_second(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-fn silent(bench: &Bench, folder: &Path) -> Result<()> {
+/// The kernel waits 750 ms for the answer to an extend (TPM2_DURATION_MEDIUM, include/linux/tpm.h), and gives the command up then. Who is
+/// given more patience hears of that; who is given less has ended by then.
+const OF_KERNEL: Duration = Duration::from_millis(750);
+/// PID 1 waits twice the deadline and 250 ms more for a measurement.
+const LONGER: &str = "require\ntpm-deadline = 5s";
+const SHORTER: &str = "require\ntpm-deadline = 100ms";
+
+/// A TPM that takes the extend and does not answer it.
+fn mute(bench: &Bench, folder: &Path, measure: &'static str) -> Result<Outcome> {
     let ddi = bench.small_ddi(folder, &Small::default())?;
-    let rules = at_the_extend(Fault::Delay(Duration::from_secs(15)));
-    let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
-    let outcome = boot(bench, folder, "require\ntpm-deadline = 500ms", &rules, disk)?;
-    assert_refused(&outcome, Reason::TpmFailed, "vda1")
+    let rules = at_the_extend(Fault::Delay(OF_KERNEL * 6));
+    let outcome = boot(bench, folder, measure, &rules, bench::disk(Source::Partition, &[("1.0", &ddi)]))?;
+    assert_refused(&outcome, Reason::TpmFailed, "vda1")?;
+    Ok(outcome)
+}
+
+fn given_up(bench: &Bench, folder: &Path) -> Result<()> {
+    let outcome = mute(bench, folder, LONGER)?;
+    said(&outcome, "TPM2_PCR_Extend: response not received (os error 62)")
+}
+
+fn silent(bench: &Bench, folder: &Path) -> Result<()> {
+    let outcome = mute(bench, folder, SHORTER)?;
+    said(&outcome, "tpm-unlock: no answer in time")
 }
 
 const OLD: &str = "1.9";
@@ -263,15 +285,18 @@ fn condemned(bench: &Bench, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Exec fails: there is no way back, the root hangs on the file, and the ESP, which a transition leaves, was not let be written.
+/// Exec fails: there is no way back, the root hangs on the file, which is in pieces, so that the ESP is held read-only; a transition does not
+/// let it be written.
 fn condemned_at_the_end(bench: &Bench, folder: &Path) -> Result<()> {
     let files = [
         ("usr/bin/broken".to_owned(), b"neither ELF nor #!".to_vec()),
         ("etc/initrd-release".to_owned(), b"ID=test\n".to_vec()),
     ];
     let ddi = bench.small_ddi(folder, &Small { version: NEW, files: &files, ..Small::default() })?;
-    let candidates = vec![Candidate { name: bench::name(&format!("{NEW}+3")), image: ddi.image.clone() }];
-    let disk = Disk { esp: Some(candidates), ..Disk::default() };
+    let disk = Disk {
+        first: vec![Layout::in_pieces().write(bench, folder, 1, &ddi, &format!("{NEW}+3"))?],
+        ..Disk::default()
+    };
     let outcome = boot(bench, folder, "require\ninit = /usr/bin/broken", &[], disk)?;
     let name = format!("vda1:/initoverlayfs/initoverlayfs_{NEW}+3.raw");
     for line in [

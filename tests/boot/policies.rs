@@ -17,7 +17,7 @@ use xtask::qemu::bench::{self, Bench, expected};
 use xtask::qemu::enrolled_root;
 use xtask::qemu::firmware::ByFirmware;
 use xtask::qemu::kernel_choice::KernelChoice;
-use xtask::qemu::machine::{ENROL_TO_KEY, ENROLLED, Machine, POLICY_KEY, Powered};
+use xtask::qemu::machine::{ENROL_TO_KEY, ENROLLED, Machine, POLICY_KEY, Powered, WANTED};
 use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Exit, Outcome};
@@ -29,14 +29,14 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("updated_kernel_and_image_with_a_signed_policy_open_the_volume", updated),
         test("image_that_fails_after_it_was_measured_leaves_the_volume_to_the_other_one", other_one),
+        test("policy_in_the_uki_opens_the_volume_for_an_image_in_a_partition", in_the_uki),
         test("image_without_a_policy_of_its_own_does_not_open_the_volume", unsigned),
     ]
 }
 
 /// Commands at the TPM's socket from init on, extend and latch included.
 const COMMANDS: usize = 12;
-const NEEDED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = ignore\n";
-/// As [`NEEDED`]; the configuration is part of the kernel that firmware starts, so that it is another kernel.
+/// As [`WANTED`]; the configuration is part of the kernel that firmware starts, so that it is another kernel.
 const OTHER_KERNEL: &str =
     "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = ignore\ntpm-deadline = 4s\n";
 /// What is said of a policy that is not for this kernel and this image, of one by another key, and of none.
@@ -162,7 +162,7 @@ fn assert_shut(record: &BootRecord, words: &str) -> Result<()> {
 /// An update of both, one after the other; nothing was enrolled anew.
 fn updated(bench: &Bench, folder: &Path) -> Result<()> {
     let enrolled = Enrolled::make(bench, folder)?;
-    let (outcome, record) = enrolled.boot("1.0", NEEDED, Policy::Own)?;
+    let (outcome, record) = enrolled.boot("1.0", WANTED, Policy::Own)?;
     ensure!(is_open(&record), "{record:?}");
     let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
     let commands: Vec<u32> = traffic.of_init().map(Exchange::code).collect();
@@ -172,7 +172,7 @@ fn updated(bench: &Bench, folder: &Path) -> Result<()> {
     ensure!(last < COMMANDS, "{} commands: {commands:x?}", last + 1);
     assert_secret_kept(&outcome, &enrolled.machine.volume, &bench.parts().tools, folder)?;
 
-    let (_, record) = enrolled.boot("1.1", NEEDED, Policy::Own)?;
+    let (_, record) = enrolled.boot("1.1", WANTED, Policy::Own)?;
     ensure!(is_open(&record), "an updated image: {record:?}");
     let (_, record) = enrolled.boot("1.1", OTHER_KERNEL, Policy::Own)?;
     ensure!(is_open(&record), "an updated kernel: {record:?}");
@@ -182,15 +182,36 @@ fn updated(bench: &Bench, folder: &Path) -> Result<()> {
 /// A changed image, rightly signed as an image: with the policy of the one before, with that of another key, and with none.
 fn unsigned(bench: &Bench, folder: &Path) -> Result<()> {
     let enrolled = Enrolled::make(bench, folder)?;
-    let (_, record) = enrolled.boot("1.0", NEEDED, Policy::Own)?;
+    let (_, record) = enrolled.boot("1.0", WANTED, Policy::Own)?;
     ensure!(is_open(&record), "{record:?}");
     let before = enrolled.policy_file("1.0");
-    let (_, record) = enrolled.boot("1.1", NEEDED, Policy::OfBefore(&before))?;
+    let (_, record) = enrolled.boot("1.1", WANTED, Policy::OfBefore(&before))?;
     assert_shut(&record, OTHER_REGISTERS)?;
-    let (_, record) = enrolled.boot("1.1", NEEDED, Policy::OfAnotherKey)?;
+    let (_, record) = enrolled.boot("1.1", WANTED, Policy::OfAnotherKey)?;
     assert_shut(&record, OTHER_KEY)?;
-    let (_, record) = enrolled.boot("1.1", NEEDED, Policy::None)?;
+    let (_, record) = enrolled.boot("1.1", WANTED, Policy::None)?;
     assert_shut(&record, NO_POLICY)
+}
+
+/// An image in a partition has nothing beside it. What is signed for it and its kernel lies in the UKI, from where systemd's stub takes it; it
+/// is no part of what is measured, so that it can be put there afterwards.
+fn in_the_uki(bench: &Bench, folder: &Path) -> Result<()> {
+    let enrolled = Enrolled::make(bench, folder)?;
+    let config = Config { sources: vec![Source::Partition], ..Enrolled::config(WANTED) };
+    let ddi = enrolled.ddi("1.0")?;
+    let (parts, file) = (bench.parts(), enrolled.policy_file("1.0"));
+    let uki = bench.uki(folder, &config)?;
+    let signer = parts.keys(bench.cache(), Signer::Development)?;
+    parts.ddi.sign_policy(&parts.tools, &ddi.image, &signer, &uki, &enrolled.policy_keys, &file)?;
+    let boot = |policies: Option<&Path>| -> Result<BootRecord> {
+        let firmware = Some(ByFirmware { policies, ..ByFirmware::default() });
+        let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+        let outcome = enrolled.machine.boot(Powered { config: config.clone(), firmware, disk, rules: &[] })?;
+        Ok(assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?.record)
+    };
+    let record = boot(Some(&file))?;
+    ensure!(is_open(&record), "{record:?}");
+    assert_shut(&boot(None)?, NO_POLICY)
 }
 
 /// The newer image has a bad block and three tries. It is measured, recorded and left by a reset; the next boot takes the older, whose policy
@@ -199,7 +220,7 @@ fn other_one(bench: &Bench, folder: &Path) -> Result<()> {
     const OLD: &str = "1.9";
     const NEW: &str = "1.10";
     let enrolled = Enrolled::make(bench, folder)?;
-    let config = Enrolled::config(NEEDED);
+    let config = Enrolled::config(WANTED);
     let mut policies = Vec::new();
     let mut images = Vec::new();
     for version in [OLD, NEW] {

@@ -17,9 +17,9 @@ use boot_record::reason::Reason;
 use corpus::{ACCEPTED, Entry, ROOT_HASH};
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::Expected;
-use xtask::qemu::Config;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
+use xtask::qemu::{BootBinary, Config};
 use xtask::tamper::{Signer, Tamper};
 
 use crate::support::{action, assert_boot_chain, assert_refused, test};
@@ -154,7 +154,7 @@ pub fn assert_refused_on_partition(
 }
 
 fn not_built_in(bench: &Bench, folder: &Path) -> Result<()> {
-    let config = Config { without_user_signature: true, ..in_user_space() };
+    let config = Config { boot_binary: Some(BootBinary::Tpm), ..in_user_space() };
     let outcome = bench.boot(folder, &Trial { config, ..Trial::default() })?;
     assert_refused(&outcome, Reason::ConfigInvalid, "/etc/initoverlayfs.conf")
 }

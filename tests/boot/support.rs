@@ -9,10 +9,14 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use boot_record::boot_json::{BootRecord, Measurement};
+use boot_record::config::DEFAULT_PCR;
 use boot_record::reason::Reason;
 use bootlog::timeline::Timeline;
 use libtest_mimic::Trial as Test;
+use tpm_policy::Bank;
 use xtask::boot_report::{self, Booted, Expected, Failure};
+use xtask::disk::Ddi;
 use xtask::log_strings;
 use xtask::qemu::bench::Bench;
 use xtask::qemu::tpm::traffic::{Exchange, code};
@@ -75,8 +79,26 @@ pub fn assert_refused(outcome: &Outcome, reason: Reason, device: &str) -> Result
     record_refusals(outcome)
 }
 
+/// A line of the console ends in these words.
+pub fn said(outcome: &Outcome, words: &str) -> Result<()> {
+    let said = outcome.console.iter().any(|line| line.ends_with(words));
+    ensure!(said, "expected {words}\n{}", console(outcome));
+    Ok(())
+}
+
+/// boot.json says that the image and its signer were measured, in these banks.
+pub fn assert_measured(record: &BootRecord, ddi: &Ddi, banks: &[Bank]) -> Result<()> {
+    ensure!(record.measurement == Measurement::Measured, "{record:?}");
+    let measured = record.measured.as_ref().context("boot.json does not say what was measured")?;
+    ensure!(measured.pcr == DEFAULT_PCR, "{measured:?}");
+    ensure!(measured.banks.iter().eq(banks.iter().map(|bank| bank.name())), "{measured:?}, expected {banks:?}");
+    let event = format!("initoverlayfs-ddi:{}:{}", ddi.root_hash, record.signer.sha256);
+    ensure!(measured.event == event.as_str(), "expected {event}, boot.json says {}", measured.event);
+    Ok(())
+}
+
 /// A volume was opened by what the TPM unsealed, and who listened on the bus cannot open it: neither what [`code::UNSEAL`] answered nor its
-/// base64, which is how systemd gives it to LUKS2, is a passphrase of the volume.
+/// base64, which is how systemd gives it to LUKS2, is a passphrase of the volume; nor is any part of the volume's key on it.
 pub fn assert_secret_kept(outcome: &Outcome, volume: &Volume, tools: &Tools, folder: &Path) -> Result<()> {
     let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
     let answered = |exchange: &&Exchange| exchange.code() == code::UNSEAL && exchange.answer_code() == 0;
@@ -86,6 +108,11 @@ pub fn assert_secret_kept(outcome: &Outcome, volume: &Volume, tools: &Tools, fol
     for passphrase in [secret, BASE64.encode(secret).as_bytes()] {
         ensure!(!volume.opens_by(passphrase, tools, folder)?, "the bus shows the secret");
     }
+    /// Bytes of the key that no other data have by chance.
+    const PART: usize = 8;
+    let mut parts = volume.key().chunks_exact(PART).peekable();
+    ensure!(parts.peek().is_some(), "nobody knows the volume's key");
+    ensure!(!parts.any(|part| traffic.shows(part)), "the bus shows a part of the volume's key");
     Ok(())
 }
 

@@ -9,6 +9,9 @@ use boot_record::config::Source;
 use boot_record::event::Event;
 use libtest_mimic::Trial as Test;
 use std::path::Path;
+use tpm_policy::event::LATCH;
+use tpm_policy::{Bank, pcr};
+use xtask::boot_report;
 use xtask::disk::ROOT_UUID;
 use xtask::qemu::bench::Bench;
 use xtask::qemu::system::{self, System};
@@ -28,6 +31,9 @@ pub fn tests() -> Vec<Test> {
         }),
         test("uki_reaches_multi_user_target_on_the_volume_that_the_tpm_opened", |bench, folder| {
             links_are_those_of_the_volume(&boot(bench, folder, System::by_firmware())?)
+        }),
+        test("volume_that_systemd_of_the_image_opened_is_closed_to_the_root_by_a_unit", |bench, folder| {
+            latched_by_a_unit(&boot(bench, folder, System { opened_by_systemd: true, ..System::by_firmware() })?)
         }),
         test("uki_reaches_multi_user_target_of_a_current_systemd_on_the_volume", |bench, folder| {
             let system = System { root: Release::Next, ..System::by_firmware() };
@@ -151,6 +157,25 @@ fn links_are_those_of_the_volume(outcome: &Outcome) -> Result<()> {
     let volume = target("/dev/mapper/root").with_context(|| format!("no /dev/mapper/root: {links}"))?;
     let file_system = target(&format!("/dev/disk/by-uuid/{ROOT_UUID}"));
     ensure!(volume.starts_with("/dev/dm-") && file_system == Some(volume), "links: {links}");
+    Ok(())
+}
+
+/// storage-init measured the image and latched nothing; the image's systemd opened the volume, by the policy that is signed for its own phase;
+/// then the unit latched the register, which is as the real root finds it, and as the log says.
+fn latched_by_a_unit(outcome: &Outcome) -> Result<()> {
+    let record = boot_report::record(outcome.report.as_ref().context("no report")?)?;
+    let measured = record.measured.as_ref().context("nothing was measured")?;
+    ensure!(record.volumes.is_empty() && !record.latched, "{record:?}");
+    let table = text(outcome, "crypt-table")?;
+    ensure!(table.contains(" crypt aes-xts-plain64 "), "dmsetup: {table}");
+    let latch = text(outcome, "latch")?;
+    ensure!(latch.contains("register 13: latched, banks sha1 sha256\n"), "initoverlayfs-latch.service: {latch}");
+    let register = text(outcome, "register-13")?;
+    let wanted = pcr::after(Bank::Sha256, [measured.event.as_bytes(), LATCH.as_bytes()]).to_string();
+    ensure!(register.eq_ignore_ascii_case(&wanted), "register 13 is {register}, expected {wanted}");
+    let log = text(outcome, "measurements")?;
+    let place = |event: &str| log.find(&format!("\"{event}\"")).with_context(|| format!("no {event} in {log}"));
+    ensure!(place(&measured.event)? < place("enter-initrd")? && place("enter-initrd")? < place(LATCH)?, "{log}");
     Ok(())
 }
 

@@ -4,28 +4,32 @@
 //! The volume is a partition of the disk that the image lies on; over the boots of a test it stays, like the TPM's state.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use boot_record::boot_json::Measurement;
 use boot_record::config::Source;
 use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::Booted;
-use xtask::disk::{partition_guid, write_root};
+use xtask::disk::write_root;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
-use xtask::qemu::machine::{Machine, Powered};
+use xtask::qemu::machine::{ATTACH, ENROL_TO_REGISTERS, ENROLLED, Machine, NEEDED, Powered, WANTED};
 use xtask::qemu::tpm::script::{Fault, Rule};
-use xtask::qemu::tpm::traffic::{Exchange, code};
+use xtask::qemu::tpm::traffic::{Exchange, Traffic, code};
 use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Outcome};
 use xtask::userspace::Tree;
 
-use crate::support::{action, assert_boot_chain, assert_refused, assert_secret_kept, console, test};
+use crate::support::{action, assert_boot_chain, assert_refused, assert_secret_kept, console, said, test, timeline};
 
 pub fn tests() -> Vec<Test> {
     vec![
         test("volume_that_systemd_enrolled_is_open_before_init_and_shut_for_another_image", enrolled),
+        test("image_is_measured_as_soon_as_a_slow_tpm_has_done_one_command_for_the_volume", slow),
+        test("volume_that_was_prepared_for_nothing_leaves_the_tpm_as_it_was", in_vain),
         test("secret_that_is_changed_on_the_bus_does_not_open_the_volume", changed),
         test("plain_file_system_in_place_of_the_volume_ends_the_boot", plain),
         test("volume_of_somebody_else_with_the_token_of_ours_ends_the_boot", foreign),
@@ -34,43 +38,42 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-const ENROL: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase --tpm2-device=/dev/tpmrm0 \
-                     --tpm2-pcrs=11+13 /dev/vda1";
 const TABLE: &str = "run /usr/sbin/dmsetup table --showkeys data";
 const INFO: &str = "run /usr/sbin/dmsetup info -c --noheadings -o uuid,name data";
-const ATTACH: &str = "run /usr/bin/env DM_DISABLE_UDEV=1 /usr/bin/systemd-cryptsetup attach data /dev/vda1 - \
-                      tpm2-device=/dev/tpmrm0,headless=true,token-timeout=5s";
 /// What every image does, so that one that enrols is one that opens.
-const ACTIONS: [&str; 4] = [ENROL, TABLE, INFO, ATTACH];
-/// Commands at the TPM's socket until init runs, extend and latch included.
-const COMMANDS: usize = 8;
+pub const ACTIONS: [&str; 4] = [ENROL_TO_REGISTERS, TABLE, INFO, ATTACH];
+/// Commands at the TPM's socket until init runs, extend and latch included; and those of them after the extend, until the volume is open.
+const COMMANDS: usize = 7;
+const AFTER_EXTEND: [u32; 3] = [code::POLICY_PCR, code::UNSEAL, code::FLUSH_CONTEXT];
 
 /// One boot of an image with these lines of configuration.
 fn boot(machine: &Machine<'_>, version: &str, more: &'static str, rules: &[Rule]) -> Result<(Outcome, Result<Booted>)> {
     let ddi = machine.ddi(version, &ACTIONS, &[])?;
-    let config = Config { kernel: KernelChoice::Measured, measure: "require", more, ..Config::default() };
+    let kernel = KernelChoice::Measured;
+    let device_deadline = if machine.late.is_some() { "60s" } else { "2s" };
+    let config = Config { kernel, measure: "require", more, device_deadline, ..Config::default() };
     let disk = bench::disk(Source::Partition, &[(version, &ddi)]);
     let outcome = machine.boot(Powered { config, firmware: None, disk, rules })?;
     let booted = assert_boot_chain(&outcome, &expected(version, &ddi, Source::Partition, false));
     Ok((outcome, booted))
 }
 
-const NEEDED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = refuse\n";
-const WANTED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = ignore\n";
-
 /// A machine whose volume systemd enrolled to what the image of version 1.0 is measured as.
-fn make<'a>(bench: &'a Bench, folder: &'a Path) -> Result<Machine<'a>> {
-    ensure!(NEEDED.contains(&partition_guid(1)) && WANTED.contains(&partition_guid(1)), "{NEEDED}");
+pub fn make<'a>(bench: &'a Bench, folder: &'a Path) -> Result<Machine<'a>> {
     let machine = Machine::make(bench, folder, Volume::make(&bench.parts().tools, folder)?)?;
     let (first, booted) = boot(&machine, "1.0", "", &[])?;
     ensure!(booted?.record.volumes.is_empty(), "a volume is open that nobody asked for");
-    ensure!(action(&first, 1)?.ends_with("exit status 0"), "systemd-cryptenroll: {}", action(&first, 1)?);
+    ensure!(action(&first, 1)?.ends_with(ENROLLED), "systemd-cryptenroll: {}", action(&first, 1)?);
     machine.volume.forget_passphrase(&bench.parts().tools, folder)?;
     Ok(machine)
 }
 
+/// By then the process that owns the TPM is up, also on a busy machine: what it does ahead is not a matter of who is started first.
+pub const LATE: Duration = Duration::from_secs(6);
+
 fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
-    let machine = make(bench, folder)?;
+    let mut machine = make(bench, folder)?;
+    machine.late = Some(LATE);
     let (again, booted) = boot(&machine, "1.0", NEEDED, &[])?;
     let record = booted?.record;
     let names: Vec<&str> = record.volumes.iter().map(|volume| volume.name.as_str()).collect();
@@ -83,14 +86,16 @@ fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
     ensure!(info.contains(&device), "dmsetup info: {info}, expected {device}");
     ensure!(action(&again, 4)?.contains("already active"), "systemd-cryptsetup: {}", action(&again, 4)?);
     let traffic = again.tpm.as_ref().context("there was no TPM")?;
-    let commands: Vec<u32> = traffic.of_init().map(Exchange::code).collect();
-    println!("commands on the bus: {commands:x?}");
-    // What comes after the second extend is the system's.
-    let extends: Vec<usize> = (0..commands.len()).filter(|at| commands.get(*at) == Some(&code::PCR_EXTEND)).collect();
-    let last = extends.get(1).context("no latch")?;
-    ensure!(*last < COMMANDS, "{} commands: {commands:x?}", last + 1);
+    let (before, after) = around_the_extend(traffic)?;
+    println!("commands on the bus: {before:x?}, extend, {after:x?}, latch");
+    ensure!(before == [code::LOAD, code::START_AUTH_SESSION] && after == AFTER_EXTEND, "{before:x?}, {after:x?}");
+    ensure!(before.len() + after.len() + 2 == COMMANDS, "{before:x?}, {after:x?}");
+    let timeline = timeline(bench, &again)?;
+    let lane: Vec<&str> = timeline.tpm.iter().map(|command| command.command.as_str()).collect();
+    ensure!(lane.starts_with(&["TPM2_Load", "TPM2_StartAuthSession", "TPM2_PCR_Extend"]), "the lane has {lane:?}");
     assert_secret_kept(&again, &machine.volume, &bench.parts().tools, folder)?;
 
+    machine.late = None;
     let (other, booted) = boot(&machine, "1.1", WANTED, &[])?;
     let record = booted?.record;
     ensure!(record.volumes.is_empty() && !record.latched, "another image has the volume: {record:?}");
@@ -98,6 +103,53 @@ fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
     let words = "token 0: the registers are not as the policy wants them";
     ensure!(refusal.reason == Reason::UnlockFailed && refusal.detail == words, "{refusal:?}");
     ensure!(!action(&other, 2)?.contains(" crypt "), "another image has the volume: {}", action(&other, 2)?);
+    Ok(())
+}
+
+/// Commands of init before the first extend, and between it and the second one, the latch. What comes after that is the system's.
+fn around_the_extend(traffic: &Traffic) -> Result<(Vec<u32>, Vec<u32>)> {
+    let commands: Vec<u32> = traffic.of_init().map(Exchange::code).collect();
+    let mut parts = commands.split(|command| *command == code::PCR_EXTEND);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(before), Some(after), Some(_)) => Ok((before.to_vec(), after.to_vec())),
+        _ => bail!("expected two extends: {commands:x?}"),
+    }
+}
+
+/// The first command for the volume takes longer than the image needs to be verified.
+fn slow(bench: &Bench, folder: &Path) -> Result<()> {
+    let mut machine = make(bench, folder)?;
+    machine.late = Some(LATE);
+    let rules = [Rule { command: code::LOAD, number: Some(1), fault: Fault::Delay(SLOW) }];
+    let (outcome, booted) = boot(&machine, "1.0", NEEDED, &rules)?;
+    ensure!(booted?.record.latched, "the volume is shut");
+    let (before, after) = around_the_extend(outcome.tpm.as_ref().context("there was no TPM")?)?;
+    ensure!(before == [code::LOAD], "before the extend: {before:x?}");
+    ensure!(after == [&[code::START_AUTH_SESSION][..], &AFTER_EXTEND].concat(), "after it: {after:x?}");
+    Ok(())
+}
+
+const SLOW: Duration = Duration::from_millis(1500);
+
+/// The TPM does not measure, and the boot goes on without: what was loaded and begun for the volume is flushed before init runs.
+fn in_vain(bench: &Bench, folder: &Path) -> Result<()> {
+    const FAILURE: u32 = 0x101;
+    let mut machine = make(bench, folder)?;
+    machine.late = Some(LATE);
+    let rules = [Rule { command: code::PCR_EXTEND, number: None, fault: Fault::Code(FAILURE) }];
+    let ddi = machine.ddi("1.0", &ACTIONS, &[])?;
+    let kernel = KernelChoice::Measured;
+    let config = Config { kernel, measure: "prefer", more: WANTED, device_deadline: "60s", ..Config::default() };
+    let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
+    let outcome = machine.boot(Powered { config, firmware: None, disk, rules: &rules })?;
+    let record = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?.record;
+    ensure!(record.measurement == Measurement::TpmFailed && record.volumes.is_empty(), "{record:?}");
+    let refusal = record.refused.first().context("no refusal")?;
+    ensure!(refusal.detail == "nobody was asked to open it", "{refusal:?}");
+    let timeline = timeline(bench, &outcome)?;
+    let lane: Vec<&str> = timeline.tpm.iter().map(|command| command.command.as_str()).collect();
+    let expected = ["TPM2_Load", "TPM2_StartAuthSession", "TPM2_PCR_Extend", "TPM2_FlushContext", "TPM2_FlushContext"];
+    ensure!(lane == expected, "the lane has {lane:?}");
     Ok(())
 }
 
@@ -140,12 +192,6 @@ fn foreign(bench: &Bench, folder: &Path) -> Result<()> {
     let (outcome, _) = boot(&machine, "1.0", NEEDED, &[])?;
     assert_refused(&outcome, Reason::UnlockFailed, "data")?;
     said(&outcome, "token 0: the keyslot does not open by this secret")
-}
-
-fn said(outcome: &Outcome, words: &str) -> Result<()> {
-    let said = outcome.console.iter().any(|line| line.ends_with(words));
-    ensure!(said, "expected {words}\n{}", console(outcome));
-    Ok(())
 }
 
 /// Behind the encrypted secret of TPM2_Unseal's answer comes its session: nonce (34), attributes (1), HMAC (34).

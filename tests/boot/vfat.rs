@@ -18,7 +18,7 @@ use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::tamper::image;
 use xtask::userspace::{LATE_FILE, late_contents};
 
-use crate::support::{assert_boot_chain, console, test};
+use crate::support::{action, assert_boot_chain, console, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -59,11 +59,10 @@ pub fn tests() -> Vec<Test> {
             )
         }),
         test("file_in_one_run_is_read_beside_vfat", |bench, folder| {
-            read_by(bench, folder, DataDevice::Loop, &Layout { mebibytes: 40, ..Layout::of(Fat::ThirtyTwo) })
+            read_by(bench, folder, Below::Partition, &Layout { mebibytes: 40, ..Layout::of(Fat::ThirtyTwo) })
         }),
         test("file_in_pieces_is_read_through_vfat", |bench, folder| {
-            let layout = Layout { mebibytes: 40, fragmented: true, ..Layout::of(Fat::ThirtyTwo) };
-            read_by(bench, folder, DataDevice::Linear, &layout)
+            read_by(bench, folder, Below::File, &Layout::in_pieces())
         }),
         test("name_in_capitals_boots_among_thousands", crowded_capitals),
         test("broken_volumes_are_refused_and_the_next_one_boots", broken),
@@ -83,7 +82,7 @@ const OLDER: usize = 60;
 const LARGE: u64 = 257 << 20;
 
 /// A volume with one DDI on it.
-struct Layout {
+pub struct Layout {
     fat: Fat,
     maker: Maker,
     /// Bytes of a cluster.
@@ -94,11 +93,16 @@ struct Layout {
 }
 
 impl Layout {
+    /// FAT32, on which a file gets its clusters in many pieces.
+    pub fn in_pieces() -> Self {
+        Self { mebibytes: 40, fragmented: true, ..Self::of(Fat::ThirtyTwo) }
+    }
+
     fn of(fat: Fat) -> Self {
         Self { fat, maker: Maker::Dosfstools, cluster: 512, mebibytes: 0, fragmented: false, dirty: false }
     }
 
-    fn write(&self, bench: &Bench, folder: &Path, number: usize, ddi: &Ddi, version: &str) -> Result<Partition> {
+    pub fn write(&self, bench: &Bench, folder: &Path, number: usize, ddi: &Ddi, version: &str) -> Result<Partition> {
         let format =
             Format { maker: self.maker, fat: Some(self.fat), cluster: Some(self.cluster), ..Format::default() };
         let image = folder.join(format!("{number}.vfat"));
@@ -161,34 +165,33 @@ fn every_volume(bench: &Bench, folder: &Path, layouts: &[Layout]) -> Result<()> 
     Ok(())
 }
 
-/// What the data of the DDI are read from.
+/// What the loop device below dm-verity is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DataDevice {
-    /// A loop device over a part of the partition.
-    Loop,
-    /// dm-linear over the loop device of the file, which the hash tree is read from in any case.
-    Linear,
+enum Below {
+    /// A part of the ESP's partition.
+    Partition,
+    /// The file.
+    File,
 }
 
-impl DataDevice {
-    /// What dm-verity's table says: `HASH-verity: 0 SECTORS verity 1 DATA HASHES ...`. Major number 7 is that of loop devices.
-    fn of(outcome: &Outcome) -> Result<Self> {
-        let table = outcome.report.as_ref().context("no report")?.text("verity-table")?;
-        let line = table.lines().find(|line| line.contains("-verity:")).context("no verity device")?;
-        let (_, devices) = line.split_once(" verity 1 ").with_context(|| line.to_owned())?;
-        let mut devices = devices.split(' ');
-        let (data, hashes) = devices.next().zip(devices.next()).with_context(|| line.to_owned())?;
-        ensure!(hashes.starts_with("7:") && data != hashes, "hashes on {hashes}, data on {data}");
-        Ok(if data.starts_with("7:") { Self::Loop } else { Self::Linear })
-    }
-}
-
-fn read_by(bench: &Bench, folder: &Path, wanted: DataDevice, layout: &Layout) -> Result<()> {
-    let ddi = bench.small_ddi(folder, &Small { version: VERSION, ..Small::default() })?;
+fn read_by(bench: &Bench, folder: &Path, wanted: Below, layout: &Layout) -> Result<()> {
+    let actions = ["read /sys/block/loop0/loop/backing_file"];
+    let ddi = bench.small_ddi(folder, &Small { version: VERSION, actions: &actions, ..Small::default() })?;
     let outcome = boot(bench, folder, vec![layout.write(bench, folder, 1, &ddi, VERSION)?])?;
     assert_boots(&outcome, &ddi)?;
-    let found = DataDevice::of(&outcome)?;
-    ensure!(found == wanted, "data are read from {found:?}, expected {wanted:?}");
+    assert_devices(&outcome, "7:0 7:0")?;
+    let over = action(&outcome, 1)?;
+    let found = if over.trim_end().ends_with("/vda1") { Below::Partition } else { Below::File };
+    ensure!(found == wanted, "the loop device is over {over}, expected {wanted:?}");
+    Ok(())
+}
+
+/// What dm-verity reads data and hashes from, by its table: `HASH-verity: 0 SECTORS verity 1 DATA HASHES ...`. Major number 7 is that of
+/// loop devices.
+fn assert_devices(outcome: &Outcome, wanted: &str) -> Result<()> {
+    let table = outcome.report.as_ref().context("no report")?.text("verity-table")?;
+    let line = table.lines().find(|line| line.contains("-verity:")).context("no verity device")?;
+    ensure!(line.contains(&format!(" verity 1 {wanted} ")), "expected data and hashes on {wanted}: {line}");
     Ok(())
 }
 
@@ -272,6 +275,8 @@ fn large_file(bench: &Bench, folder: &Path) -> Result<()> {
     let layout = Layout { cluster: 4 << 10, mebibytes: 300, ..Layout::of(Fat::ThirtyTwo) };
     let outcome = boot(bench, folder, vec![layout.write(bench, folder, 1, &ddi, VERSION)?])?;
     assert_boots(&outcome, &ddi)?;
+    // The tree lies before the data.
+    assert_devices(&outcome, "7:0 7:1")?;
     let found = outcome.report.as_ref().context("no report")?.bytes("action-1")?;
     ensure!(found == late_contents(), "the file has other contents than were built: {} bytes", found.len());
     Ok(())

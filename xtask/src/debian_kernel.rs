@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::cache::{Cache, Key};
+use crate::call;
 use crate::debian::Mirror;
 use crate::plan::Cost;
 use crate::progress::{self, Step};
@@ -60,11 +61,7 @@ pub fn ensure(cache: &Cache, tools: &Tools) -> Result<DebianKernel> {
         symlink("usr/lib", folder.join("lib")).context("cannot make the link lib")?;
         let release = release(folder)?;
         let mut depmod = tools.command("depmod", &[folder])?;
-        let output = depmod.arg("--basedir").arg(folder).arg(release).output().context("cannot run depmod")?;
-        if !output.status.success() {
-            bail!("depmod: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
+        call::run("depmod", depmod.arg("--basedir").arg(folder).arg(release))
     })?;
     let release = release(&folder)?;
     Ok(DebianKernel {

@@ -12,15 +12,15 @@ pub mod vfat;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use crate::call;
 use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
 
@@ -156,7 +156,7 @@ impl Disk {
         let (script, starts) = table::script(&partitions, medium.sector_size);
         let mut sfdisk = tools.command("sfdisk", &[path])?;
         sfdisk.args(["--quiet", "--sector-size", &medium.sector_size.to_string()]);
-        feed(sfdisk.arg(path), &script)?;
+        call::feed("sfdisk", sfdisk.arg(path), &script)?;
         self.table.apply(path, medium.sector_size)?;
         for ((partition, _), start) in partitions.iter().zip(starts) {
             if let Some(contents) = &partition.contents {
@@ -232,7 +232,7 @@ pub fn write_root(tools: &Tools, tree: &Tree, image: &Path, size: u64) -> Result
     // Any fixed UUIDs do: derived ones would say nothing more.
     mke2fs.args([ROOT_UUID, "-E"]);
     mke2fs.arg("hash_seed=6f3c2f4e-8d52-4c0e-9f43-3d5a0c1b7e12,root_owner=0:0").arg("-d").arg(&tar).arg(image);
-    run(&mut mke2fs)?;
+    call::run("mke2fs", &mut mke2fs)?;
     std::fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))
 }
 
@@ -269,31 +269,6 @@ fn copy_sparse(from: &Path, to: &Path, start: u64) -> Result<()> {
         }
     };
     copy().with_context(|| format!("cannot copy {} into {}", from.display(), to.display()))
-}
-
-/// Runs a tool that prints nothing when all is well; what it does print becomes the error.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    feed(command, "")
-}
-
-/// As [`run`], with text on standard input.
-pub(crate) fn feed(command: &mut Command, input: &str) -> Result<()> {
-    let name = format!("{command:?}");
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {name}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A tool that ends without reading says why on standard error.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

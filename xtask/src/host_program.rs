@@ -2,10 +2,10 @@
 //! The product's programs for the host, built from this checkout: what a recipe calls, the tests call too.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
+use crate::call;
 use crate::repository;
 use crate::target::host_cargo;
 
@@ -15,15 +15,11 @@ use crate::target::host_cargo;
 /// cargo fails; the error holds what it said.
 pub fn build(package: &str) -> Result<PathBuf> {
     let folder = repository::root().join("rust/target");
-    let output = host_cargo()
+    let mut cargo = host_cargo();
+    cargo
         .args(["build", "--release", "--locked", "--package", package, "--manifest-path"])
         .arg(repository::root().join("rust/Cargo.toml"))
-        .env("CARGO_TARGET_DIR", &folder)
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("the build of {package} failed:\n{}", String::from_utf8_lossy(&output.stderr).trim());
-    }
+        .env("CARGO_TARGET_DIR", &folder);
+    call::run(&format!("the build of {package}"), &mut cargo)?;
     Ok(folder.join("release").join(package))
 }

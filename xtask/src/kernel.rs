@@ -221,7 +221,7 @@ fn trusted_of_the_corpus() -> Result<Vec<Vec<u8>>> {
 }
 
 /// The textual form of a certificate (RFC 7468), as the kernel's build reads it.
-pub fn pem(der: &[u8]) -> String {
+fn pem(der: &[u8]) -> String {
     let base64 = BASE64.encode(der);
     let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))

@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::cache::{Cache, Key};
+use crate::call;
 use crate::tools::Tools;
 
 /// Raise it to have new keys made everywhere (and the kernel built anew).
@@ -84,6 +85,16 @@ pub fn elliptic(cache: &Cache, tools: &Tools, curve: &str) -> Result<Keys> {
     ensure(cache, tools, name, algorithm, None)
 }
 
+const PRODUCTION: &str = "production";
+
+/// A key pair whose certificate does not say DEVELOPMENT: where that is asked for it has to be refused.
+///
+/// # Errors
+/// As [`development`].
+pub fn production(cache: &Cache, tools: &Tools) -> Result<Keys> {
+    ensure(cache, tools, PRODUCTION, RSA, None)
+}
+
 const IMPOSTOR: &str = "impostor";
 
 /// Another key whose certificate has the development certificate's issuer and serial number: what a check that goes by
@@ -122,11 +133,12 @@ fn make(tools: &Tools, folder: &Path, name: &str, algorithm: &[&str], double_of:
             request.args(["-set_serial", &format!("0x{serial}")]);
             format!("/{}", fact(tools, original, "-subject")?)
         }
+        None if name == PRODUCTION => format!("/CN=meta-initoverlayfs {name} {}", random_word()?),
         None if name == DEVELOPMENT => format!("/CN=meta-initoverlayfs DEVELOPMENT {}", random_word()?),
         None => format!("/CN=meta-initoverlayfs DEVELOPMENT {name} {}", random_word()?),
     };
-    output(request.args(["-subj", &subject]))?;
-    output(
+    openssl(request.args(["-subj", &subject]))?;
+    openssl(
         tools
             .command_in(folder, "openssl", &[])?
             .args(["x509", "-outform", "DER", "-in"])
@@ -143,14 +155,26 @@ fn make(tools: &Tools, folder: &Path, name: &str, algorithm: &[&str], double_of:
 /// # Errors
 /// openssl fails.
 pub fn public_pem(tools: &Tools, keys: &Keys) -> Result<String> {
-    output(tools.command("openssl", &[&keys.key_pem])?.args(["pkey", "-pubout", "-in"]).arg(&keys.key_pem))
+    openssl(tools.command("openssl", &[&keys.key_pem])?.args(["pkey", "-pubout", "-in"]).arg(&keys.key_pem))
+}
+
+/// Signs what `ddi build --unsigned-out` and the layer leave to sign, as docs/porting.md has others do it; both files are in the cache.
+///
+/// # Errors
+/// openssl fails.
+pub fn sign(tools: &Tools, keys: &Keys, to_sign: &Path, signature: &Path) -> Result<()> {
+    let folder = signature.parent().context("a signature without a folder")?;
+    let mut command = tools.command_in(folder, "openssl", &[to_sign, &keys.key_pem, &keys.certificate_pem])?;
+    command.args(["smime", "-sign", "-nocerts", "-noattr", "-binary", "-outform", "der", "-in"]).arg(to_sign);
+    command.arg("-signer").arg(&keys.certificate_pem).arg("-inkey").arg(&keys.key_pem).arg("-out").arg(signature);
+    call::run("openssl smime", &mut command)
 }
 
 /// One fact of a certificate as openssl prints it, without the `name=` before it.
 fn fact(tools: &Tools, keys: &Keys, option: &str) -> Result<String> {
     let certificate = keys.certificate_pem.as_path();
     let mut command = tools.command("openssl", &[certificate])?;
-    let text = output(command.args(["x509", "-noout", "-nameopt", "RFC2253", option, "-in"]).arg(certificate))?;
+    let text = openssl(command.args(["x509", "-noout", "-nameopt", "RFC2253", option, "-in"]).arg(certificate))?;
     let value = text.trim().split_once('=').map(|(_, value)| value.to_owned());
     value.with_context(|| format!("openssl x509 {option} printed {text:?}"))
 }
@@ -161,10 +185,6 @@ fn random_word() -> Result<String> {
     Ok(uuid.chars().take(8).collect())
 }
 
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().context("cannot run openssl")?;
-    if !output.status.success() {
-        bail!("openssl: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn openssl(command: &mut Command) -> Result<String> {
+    String::from_utf8(call::output("openssl", command)?).context("openssl printed no UTF-8")
 }

@@ -5,7 +5,8 @@
 //! failing anonymous python and files that SRC_URI names and the layer lacks; not wrong names of openembedded-core's
 //! classes and variables.
 //!
-//! The kas files are held against the schema of kas, which comes the same way.
+//! Wrong values of the layer's variables have to be refused by it. The kas files are held against the schema of kas, the workflow
+//! beside them against that of GitHub, which come the same way.
 
 use std::fs;
 use std::path::Path;
@@ -22,9 +23,16 @@ use crate::tools::Tools;
 const KIND: &str = "bitbake";
 const RECIPE: u32 = 2;
 const COST: Cost = Cost { what: "BitBake's parser", disk_mib: 20, download_mib: 5, seconds: 15 };
-/// BitBake's of the Yocto series that conf/layer.conf names; kas for its schema, and what it takes to use that.
-const REQUIREMENTS: [&str; 6] =
-    ["bitbake-setup==2.19.0", "kas==5.5", "PyYAML==6.0.2", "jsonschema==4.17.3", "attrs==24.3.0", "pyrsistent==0.20.0"];
+/// BitBake's of the Yocto series that conf/layer.conf names; kas and check-jsonschema for their schemas, and what it takes to use those.
+const REQUIREMENTS: [&str; 7] = [
+    "bitbake-setup==2.19.0",
+    "kas==5.5",
+    "check-jsonschema==0.39.0",
+    "PyYAML==6.0.2",
+    "jsonschema==4.17.3",
+    "attrs==24.3.0",
+    "pyrsistent==0.20.0",
+];
 
 /// What the first run costs.
 pub fn cost(cache: &Cache) -> Option<Cost> {

@@ -9,6 +9,7 @@
 pub mod bench;
 pub mod boot_report;
 pub mod cache;
+pub mod call;
 pub mod crates_inc;
 pub mod debian;
 pub mod debian_kernel;

@@ -11,7 +11,6 @@ use bootlog::log::Log;
 use bootlog::string_table::{self, ElfError, StringTable, path_below};
 
 use crate::cache::Cache;
-use crate::target;
 use crate::tools::Tools;
 
 /// What of a program makes its strings: the section, the symbols in it, and the note that says which build it is.
@@ -38,7 +37,7 @@ pub fn keep(cache: &Cache, tools: &Tools, program: &Path) -> Result<()> {
         bail!("{} is no file", program.display())
     };
     let extracted = program.with_added_extension("strings");
-    target::objcopy(tools, work, &SECTIONS, program, &extracted)?;
+    tools.objcopy(work, &SECTIONS, program, &extracted)?;
     StringTable::from_file(&extracted).context("the strings did not survive objcopy")?;
     fs::create_dir_all(kept_in).with_context(|| format!("cannot make {}", kept_in.display()))?;
     // Two runs may keep the same build: whole files only.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::cache::Cache;
 use xtask::plan::{self, Cost};
+use xtask::qemu::BootBinary;
 use xtask::tools::Tools;
 use xtask::{
     bench, crates_inc, debian_kernel, fuzz, kernel, keys, layer, qemu, refusals, repository, suite, target, userspace,
@@ -169,12 +170,10 @@ fn prepare() -> Result<ExitCode> {
     let tools = Tools::ensure(&cache)?;
     let keys = keys::development(&cache, &tools)?;
     let kernel = kernel::ensure(&cache, &tools, &keys.certificate_pem)?;
-    let workspace = repository::root().join("rust");
-    let init = target::build(&cache, &tools, &workspace, "storage-init", &[])?;
-    let larger = target::build(&cache, &tools, &workspace, "storage-init", &["user-signature"])?;
     println!("certificate  {}", keys.certificate_pem.display());
     println!("kernel       {} (Linux {})", kernel.image.display(), kernel.release);
-    for program in [init, larger] {
+    for binary in BootBinary::ALL {
+        let program = binary.build(&cache, &tools)?;
         let bytes = program.metadata().with_context(|| format!("cannot find {}", program.display()))?.len();
         println!("storage-init {} ({bytes} bytes)", program.display());
     }

@@ -44,7 +44,7 @@ use tpm::traffic::Traffic;
 
 pub use command::{Options, run};
 pub use kept_memory::KeptMemory;
-pub use parts::{Config, IMAGE_ID, Parts};
+pub use parts::{BootBinary, Config, IMAGE_ID, Parts};
 pub use report::{Answer, Report};
 pub use start::Start;
 
@@ -176,7 +176,10 @@ impl Boot<'_> {
         if !matches!(self.start, Start::Firmware(_)) || !outcome.hung_in_firmware() {
             return Ok(outcome);
         }
-        println!("firmware said no more than its version in {} s: started once more", outcome.elapsed.as_secs());
+        let asked = outcome.tpm.as_ref().map(|traffic| traffic.before_init().count());
+        let asked = asked.map_or_else(|| "it has no TPM".to_owned(), |count| format!("{count} commands to its TPM"));
+        let seconds = outcome.elapsed.as_secs();
+        println!("firmware said no more than its version in {seconds} s, {asked}: started once more");
         self.run_once(tools, folder)
     }
 

@@ -125,26 +125,13 @@ fn build_linked(
     let built = folder.join(TRIPLE).join("release").join(program);
     let stripped = folder.join(format!("{name}.stripped"));
     log_strings::keep(cache, tools, &built)?;
-    objcopy(tools, &folder, &["--strip-all", "--remove-section=.defmt"], &built, &stripped)?;
+    tools.objcopy(&folder, &["--strip-all", "--remove-section=.defmt"], &built, &stripped)?;
 
     let place = workspace.join("target").join(TRIPLE).join("release");
     fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
     let copy = place.join(name);
     fs::copy(&stripped, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
     Ok(copy)
-}
-
-/// Copies parts of a target's program; all of them lie in `folder`, in the cache.
-///
-/// # Errors
-/// objcopy fails; the error holds what it said.
-pub fn objcopy(tools: &Tools, folder: &Path, options: &[&str], from: &Path, to: &Path) -> Result<()> {
-    let mut objcopy = tools.command_in(folder, "aarch64-linux-gnu-objcopy", &[])?;
-    let output = objcopy.args(options).arg(from).arg(to).output().context("cannot run objcopy")?;
-    if !output.status.success() {
-        bail!("objcopy {}: {}", from.display(), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }
 
 /// Downloads the crates of a locked workspace, with the host's cargo: only it knows how registries are reached from here.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::cache::{Cache, Key};
+use crate::call;
 use crate::debian::{self, Mirror};
 use crate::plan::Cost;
 use crate::sandbox::{NETWORK_FILES, Request, Sandbox};
@@ -177,6 +178,15 @@ impl Tools {
     /// As [`Tools::command`].
     pub fn command_by_hand(&self, folder: &Path, program: &str, paths: &[&Path]) -> Result<Command> {
         self.sandbox.command(&Request { program, folder: Some(folder), paths, network: false, write_outside: true })
+    }
+
+    /// Copies parts of a target's program; all of them lie in `folder`, in the cache.
+    ///
+    /// # Errors
+    /// objcopy fails; the error holds what it said.
+    pub fn objcopy(&self, folder: &Path, options: &[&str], from: &Path, to: &Path) -> Result<()> {
+        let mut objcopy = self.command_in(folder, "aarch64-linux-gnu-objcopy", &[])?;
+        call::run("objcopy", objcopy.args(options).arg(from).arg(to))
     }
 
     /// Where `path`, a path inside, lies on the host.

@@ -75,6 +75,14 @@ const VOLUME_PACKAGES: [&str; 8] = [
     "libtss2-tcti-device0t64",
 ];
 
+/// What the DDI has besides where its own systemd opens volumes: what that speaks with a TPM by.
+const TPM_PACKAGES: [&str; 4] =
+    ["libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64", "libtss2-tcti-device0t64"];
+
+/// The unit that latches the register once that is done, as the recipe installs it; and where.
+const LATCH_UNIT: &str = "recipes-core/initoverlayfs-tpm/files/initoverlayfs-latch.service";
+const UNITS: &str = "usr/lib/systemd/system";
+
 /// What no image needs, or what mmdebstrap took from the host.
 const REMOVED: [&str; 17] = [
     "etc/apt",
@@ -171,7 +179,10 @@ pub fn test_cost(cache: &Cache) -> Option<Cost> {
 /// # Errors
 /// The packages cannot be had, or the checkout's files cannot be read.
 pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
-    let mut tree = debian_tree(cache, "debian-ddi", &SUITES, &DDI_PACKAGES)?;
+    ddi_of(debian_tree(cache, "debian-ddi", &SUITES, &DDI_PACKAGES)?, identity)
+}
+
+fn ddi_of(mut tree: Tree, identity: &Identity) -> Result<Tree> {
     overlay(&mut tree, &["base", "ddi"])?;
     identity.put_into(&mut tree);
     tree.link("etc/initrd-release", "../usr/lib/os-release");
@@ -187,6 +198,28 @@ pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
 pub fn ddi_for_volume(cache: &Cache, identity: &Identity) -> Result<Tree> {
     let mut tree = ddi(cache, identity)?;
     overlay(&mut tree, &["ddi-volume"])?;
+    Ok(tree)
+}
+
+/// As [`ddi_for_volume`], for a volume that the DDI's own systemd is to open by the TPM, and to latch the register after it: by
+/// `initoverlayfs-tpm`, which is `program`.
+///
+/// # Errors
+/// As [`ddi`], or `program` cannot be read.
+pub fn ddi_that_opens_volume(cache: &Cache, identity: &Identity, program: &Path) -> Result<Tree> {
+    let packages = [&DDI_PACKAGES[..], &TPM_PACKAGES].concat();
+    let mut tree = ddi_of(debian_tree(cache, "debian-ddi-tpm", &SUITES, &packages)?, identity)?;
+    overlay(&mut tree, &["ddi-volume", "ddi-crypttab"])?;
+    // It wants a user that a maintainer's script would have made.
+    tree.remove("usr/lib/udev/rules.d/60-tpm-udev.rules");
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    tree.file("usr/bin/initoverlayfs-tpm", 0o755, read(program)?);
+    let unit = Path::new(LATCH_UNIT);
+    let name = unit.file_name().unwrap_or_default().to_string_lossy();
+    tree.file(&format!("{UNITS}/{name}"), 0o644, read(&repository::root().join(unit))?);
+    for dependent in ["initrd.target.wants", "initrd-switch-root.target.requires"] {
+        tree.link(&format!("{UNITS}/{dependent}/{name}"), &format!("../{name}"));
+    }
     Ok(tree)
 }
 

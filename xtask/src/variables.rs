@@ -2,7 +2,7 @@
 //! `cargo xtask variables`: docs/variables.md, from the defaults and `[doc]` flags of the layer's variables.
 //!
 //! `--check` (part of `cargo xtask test layer`) holds the one against the other, and every variable that the layer uses against
-//! those that are described.
+//! those that are described or that it assigns itself.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -35,12 +35,16 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
     let source = fs::read_to_string(root.join(SOURCE)).context(SOURCE)?;
     let variables = parse(&source)?;
     let known: BTreeSet<&str> = variables.iter().map(|variable| variable.name).collect();
-    let mut used = BTreeSet::new();
+    let mut metadata = Metadata::default();
     for folder in METADATA {
-        collect(&root.join(folder), &mut used)?;
+        metadata.collect(&root.join(folder))?;
     }
+    metadata.assigned.extend(assigned(&source));
     for name in &known {
-        ensure!(used.contains(*name), "{SOURCE}: nothing uses {name}");
+        ensure!(metadata.used.contains(*name), "{SOURCE}: nothing uses {name}");
+    }
+    for name in metadata.used.difference(&metadata.assigned) {
+        ensure!(known.contains(name.as_str()), "{name} is used, and is neither in {SOURCE} nor assigned");
     }
     let page = render(&variables);
     let path = root.join(PAGE);
@@ -72,28 +76,47 @@ fn unquoted(text: &str) -> Result<&str> {
     inner.with_context(|| format!("{SOURCE}: not in quotes: {text}"))
 }
 
-/// The names with our prefix in all files below a folder, the source's own definitions aside.
-fn collect(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, names)?;
-        } else if !path.ends_with(SOURCE) {
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            for rest in text.split(PREFIX).skip(1) {
-                let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(rest.len());
-                names.insert(format!("{PREFIX}{}", &rest[..end]));
+/// What recipes, classes and disk layouts have of names with our prefix.
+#[derive(Default)]
+struct Metadata {
+    used: BTreeSet<String>,
+    assigned: BTreeSet<String>,
+}
+
+impl Metadata {
+    /// Of all files below a folder, the source of the variables aside.
+    fn collect(&mut self, folder: &Path) -> Result<()> {
+        for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.collect(&path)?;
+            } else if !path.ends_with(SOURCE) {
+                let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+                self.used.extend(text.match_indices(PREFIX).filter_map(|(at, _)| name(text.get(at..)?)));
+                self.assigned.extend(assigned(&text));
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// The name that a text begins with; the prefix alone is none.
+fn name(text: &str) -> Option<String> {
+    let rest = text.strip_prefix(PREFIX)?;
+    let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(rest.len());
+    rest.get(..end).filter(|end| !end.is_empty()).map(|end| format!("{PREFIX}{end}"))
+}
+
+/// The names that get a value or a flag: what a line begins with, unless it is a default of ours (`??=`), which has to be described.
+fn assigned(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter(|line| line.contains('=') && !line.contains("??=") && !line.contains("[doc]")).filter_map(name)
 }
 
 fn render(variables: &[Variable<'_>]) -> String {
     let mut page = String::from(
         "# Variables\n\n\
          Generated from `conf/initoverlayfs.inc` by `cargo xtask variables`. Set them in local.conf, a distribution's \
-         configuration or a kas file.\nA value that is not allowed ends the build when recipes are parsed, with the \
+         configuration or a kas file.\nA value that is not allowed ends the build when recipes are parsed, or in the task that finds it, with the \
          variable, its value and what is allowed.\n\n\
          | variable | default | what |\n|---|---|---|\n",
     );
@@ -103,4 +126,19 @@ fn render(variables: &[Variable<'_>]) -> String {
         let _ = writeln!(page, "| `{name}` | {default} | {doc} |");
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_line_gives_a_value_are_assigned() {
+        let text = "INITOVERLAYFS_A = \"${INITOVERLAYFS_B}\"\nINITOVERLAYFS_C:x ?= \"\"\nINITOVERLAYFS_D[flag] = \"1\"\n\
+                    INITOVERLAYFS_E ??= \"\"\nINITOVERLAYFS_E[doc] = \"\"\nX = \"${INITOVERLAYFS_F}\"\n";
+        let expected = ["INITOVERLAYFS_A", "INITOVERLAYFS_C", "INITOVERLAYFS_D"];
+        assert_eq!(assigned(text).collect::<Vec<_>>(), expected);
+        assert_eq!(name("INITOVERLAYFS_F}"), Some("INITOVERLAYFS_F".to_owned()));
+        assert_eq!(name("INITOVERLAYFS_ variables"), None);
+    }
 }

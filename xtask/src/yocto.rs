@@ -17,10 +17,13 @@ mod downloads;
 mod graph;
 pub mod host;
 mod parse;
+mod pkcs11;
 mod plain;
+mod programs;
 mod rebuild;
 mod refusals;
 mod reproducible;
+mod selftests;
 mod signatures;
 mod standin;
 mod wic;
@@ -36,7 +39,7 @@ use crate::keys::{self, Keys};
 use crate::progress::human;
 use crate::suite::Tally;
 use crate::tools::Tools;
-use crate::{debian_kernel, plan, repository};
+use crate::{debian_kernel, kernel, plan, repository};
 use clones::{Clones, Series, WRYNOSE};
 
 const KIND: &str = "yocto";
@@ -83,36 +86,45 @@ enum Check {
     Execute,
     /// The cpio holds the boot binary, configuration, certificates and modules, and nothing else.
     Contents,
+    /// The programs' packages hold what they should, and nothing else.
+    Programs,
     /// What was built boots in QEMU to the DDI's init and on to the real root, its signature checked.
     Boot,
     /// initoverlayfs-disk is written by wic, and boots.
     Wic,
     /// Somebody else signs: a build that stops at the root hash and one that joins the signature give the same image.
     Detached,
+    /// The key is in a PKCS#11 token: the image is that of the build with the key in a file.
+    Pkcs11,
     /// Nothing changed: no task of ours runs. One file changed: only what depends on it does.
     Rebuild,
     /// Two builds in different folders: the same bytes.
     Reproducible,
     /// Adding the layer changes the signature of no other recipe's task.
     Signatures,
+    /// oe-selftest finds the tests of lib/oeqa.
+    Selftests,
     /// yocto-check-layer.
     #[value(name = "check-layer")]
     OfCore,
 }
 
 impl Check {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Parse,
         Self::Graph,
         Self::Refusals,
         Self::Execute,
         Self::Contents,
+        Self::Programs,
         Self::Boot,
         Self::Wic,
         Self::Detached,
+        Self::Pkcs11,
         Self::Rebuild,
         Self::Reproducible,
         Self::Signatures,
+        Self::Selftests,
         Self::OfCore,
     ];
 
@@ -124,13 +136,16 @@ impl Check {
             Self::Execute => {
                 bench.lts("execute", |clones| standin::Standin::open(bench, clones, standin::FIRST)?.images().map(drop))
             }
-            Self::Contents => bench.lts("contents", |clones| contents::check(bench, clones)),
+            Self::Contents => bench.on_lts(|clones| contents::check(bench, clones)),
+            Self::Programs => bench.on_lts(|clones| programs::check(bench, clones)),
             Self::Boot => bench.on_lts(|clones| boot::check(bench, clones)),
             Self::Wic => bench.on_lts(|clones| wic::check(bench, clones)),
             Self::Detached => bench.lts("detached", |clones| detached::check(bench, clones)),
+            Self::Pkcs11 => bench.lts("pkcs11", |clones| pkcs11::check(bench, clones)),
             Self::Rebuild => bench.on_lts(|clones| rebuild::check(bench, clones)),
             Self::Reproducible => bench.lts("reproducible", |clones| reproducible::check(bench, clones)),
             Self::Signatures => bench.each_series(|clones| signatures::check(bench, clones)),
+            Self::Selftests => bench.each_series(|clones| selftests::check(bench, clones)),
             Self::OfCore => bench.each_series(|clones| check_layer::check(bench, clones)),
         }
     }
@@ -168,7 +183,10 @@ impl Bench {
         }
         let cache = Cache::open()?;
         let costs: Vec<_> =
-            [Tools::cost(&cache), host::cost(&cache), debian_kernel::cost(&cache)].into_iter().flatten().collect();
+            [Tools::cost(&cache), host::cost(&cache), debian_kernel::cost(&cache), kernel::measured_cost(&cache)]
+                .into_iter()
+                .flatten()
+                .collect();
         println!("{}", plan::announcement(cache.root(), &costs, SECONDS));
         let tools = Tools::ensure(&cache)?;
         let host = host::ensure(&cache)?;

@@ -82,7 +82,7 @@ impl Crc32 {
 
     pub fn update(self, bytes: &[u8]) -> Self {
         let (runs, rest) = bytes.as_chunks::<RUN>();
-        let all_zeros = |run: &[u8; RUN]| run.as_chunks::<8>().0.iter().all(|eight| u64::from_ne_bytes(*eight) == 0);
+        let all_zeros = |run: &[u8; RUN]| run.as_chunks().0.iter().all(|part| u128::from_ne_bytes(*part) == 0);
         let runs =
             runs.iter().fold(self, |crc, run| if all_zeros(run) { crc.update_zeros() } else { crc.update_bytes(run) });
         runs.update_bytes(rest)

@@ -14,6 +14,7 @@
 mod error;
 mod header;
 mod keyslot;
+mod member;
 mod metadata;
 
 pub use error::{Error, Name};

@@ -45,6 +45,18 @@ impl ByteRange {
         }
     }
 
+    /// From the first byte of this range to the last of one that lies behind it; `None` for one that does not.
+    #[must_use]
+    pub const fn through(&self, behind: &Self) -> Option<Self> {
+        match (self.end(), behind.end()) {
+            (Some(end), Some(last)) if end <= behind.offset => match last.checked_sub(self.offset) {
+                Some(len) => Some(Self { offset: self.offset, len }),
+                None => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether start and length are both multiples of `n`. Nothing is a multiple of 0.
     #[must_use]
     pub const fn is_aligned(&self, n: u64) -> bool {
@@ -64,6 +76,15 @@ mod tests {
 
     const fn range(offset: u64, len: u64) -> ByteRange {
         ByteRange { offset, len }
+    }
+
+    #[test]
+    fn one_range_goes_through_to_another_behind_it() {
+        assert_eq!(range(10, 5).through(&range(15, 5)), Some(range(10, 10)));
+        assert_eq!(range(10, 5).through(&range(20, 0)), Some(range(10, 10)));
+        assert_eq!(range(10, 5).through(&range(14, 5)), None, "they overlap");
+        assert_eq!(range(10, 5).through(&range(0, 10)), None, "it lies before");
+        assert_eq!(range(10, 5).through(&range(20, u64::MAX)), None, "it wraps");
     }
 
     #[test]

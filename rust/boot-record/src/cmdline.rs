@@ -109,7 +109,8 @@ pub fn first_not_allowed<'a>(config: &Config, command_line: &'a str) -> Option<&
         let allowed = if for_init {
             config.cmdline_allow.iter().any(|key| key == "--")
         } else {
-            config.allows_cmdline_key(word.key)
+            // `--` is no key.
+            config.cmdline_allow.iter().any(|allowed| allowed != "--" && same_key(allowed, word.key))
         };
         if ambiguous || !allowed {
             return Some(word.raw);

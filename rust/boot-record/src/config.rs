@@ -91,7 +91,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What is done about the number of free clusters of an ESP, which the kernel wants when a loop device is set up on it.
+/// What is done about the number of free clusters of an ESP, which the kernel wants when a loop device is set up over a file on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EspFreeCount {
     /// The kernel counts them, in the whole allocation table.
@@ -231,11 +231,5 @@ impl Config {
     #[must_use]
     pub fn allows_device(&self, devpath: &str) -> bool {
         self.devices.iter().any(|pattern| pattern::matches(pattern.as_bytes(), devpath.as_bytes()))
-    }
-
-    /// Whether a key may be on the command line; `-` and `_` are one character, as for the kernel. `--` is no key.
-    #[must_use]
-    pub fn allows_cmdline_key(&self, key: &str) -> bool {
-        self.cmdline_allow.iter().any(|allowed| allowed != "--" && crate::cmdline::same_key(allowed, key))
     }
 }

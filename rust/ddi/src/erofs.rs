@@ -15,15 +15,15 @@ use crate::file_error::{Action, FileError};
 pub const MAGIC: u32 = 0xe0f5_e1e2;
 /// Bytes in a block: what the kernel of a 4 KiB-page machine maps, and what dm-verity hashes here.
 pub const BLOCK_SIZE: u64 = 4096;
-/// Byte of the superblock in the image.
-pub const SUPERBLOCK: u64 = 1024;
 
-const MAGIC_AT: usize = 1024;
-const BLOCK_BITS_AT: usize = 1024 + 12;
-const BLOCKS_HIGH_AT: usize = 1024 + 14;
-const BLOCKS_LOW_AT: usize = 1024 + 36;
-const INCOMPATIBLE_AT: usize = 1024 + 80;
-const EXTRA_DEVICES_AT: usize = 1024 + 86;
+/// Byte of the superblock in the image.
+const SUPERBLOCK: usize = 1024;
+const MAGIC_AT: usize = SUPERBLOCK;
+const BLOCK_BITS_AT: usize = SUPERBLOCK + 12;
+const BLOCKS_HIGH_AT: usize = SUPERBLOCK + 14;
+const BLOCKS_LOW_AT: usize = SUPERBLOCK + 36;
+const INCOMPATIBLE_AT: usize = SUPERBLOCK + 80;
+const EXTRA_DEVICES_AT: usize = SUPERBLOCK + 86;
 /// `EROFS_FEATURE_INCOMPAT_48BIT`: the block count has 16 more bits, where the root inode's number was.
 const WIDE_BLOCK_COUNT: u32 = 0x80;
 /// log2 of [`BLOCK_SIZE`].

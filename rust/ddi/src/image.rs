@@ -5,14 +5,16 @@
 //! |---|---|
 //! | 0 | protective MBR, GPT header, 128 partition entries (512-byte sectors) |
 //! | 20480 | root-verity-sig: JSON, padded with NUL to 8192 bytes, or zeros and no partition in an unsigned image |
-//! | then | root-verity: superblock in a block of its own, hash tree |
 //! | then | root: erofs |
+//! | then | root-verity: superblock in a block of its own, hash tree |
 //! | then | zeros, backup entries, backup header: 20480 bytes |
 //!
 //! The signature has the room of the largest one that the boot stage takes, whoever signs: so the layout is known before
 //! the signer is, and a signature that comes later moves nothing.
 //!
-//! Metadata lies before the data, so that a reader that streams the image can check every block as it comes.
+//! The tree lies behind the data, as systemd-repart lays it: one loop device over both is then all that the boot stage needs to give
+//! dm-verity the data from the first block of a device, and the tree. With the tree before the data it takes two, half a millisecond of
+//! a boot of 50.
 //! Partitions are aligned to 4096 bytes and to nothing larger: dm-verity needs that on devices with 4096-byte sectors,
 //! flash translation layers see the alignment of the partition or file the image lies in, and 1 MiB three times over
 //! would be most of a small image. The image's size is a multiple of 4096 for the same reason.
@@ -93,9 +95,9 @@ impl Plan {
     fn checked(verity_len: u64, root_len: u64) -> Option<Self> {
         let after = |offset: u64, len: u64| Some(ByteRange { offset, len: len.checked_next_multiple_of(ALIGNMENT)? });
         let signature = after(FIRST_PARTITION, SIGNATURE_PARTITION)?;
-        let verity = after(signature.end()?, verity_len)?;
-        let root = after(verity.end()?, root_len)?;
-        let size = root.end()?.checked_add(BACKUP)?;
+        let root = after(signature.end()?, root_len)?;
+        let verity = after(root.end()?, verity_len)?;
+        let size = verity.end()?.checked_add(BACKUP)?;
         i64::try_from(size).is_ok().then_some(Self { signature, verity, root, size })
     }
 
@@ -110,8 +112,8 @@ impl Plan {
                 guid: derive::signature_guid(root_hash),
                 range: self.signature,
             },
-            Entry { label: "root-arm64-verity", type_guid: dps::ROOT_ARM64_VERITY, guid: verity, range: self.verity },
             Entry { label: "root-arm64", type_guid: dps::ROOT_ARM64, guid: root, range: self.root },
+            Entry { label: "root-arm64-verity", type_guid: dps::ROOT_ARM64_VERITY, guid: verity, range: self.verity },
         ]
     }
 }

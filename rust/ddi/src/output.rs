@@ -8,12 +8,13 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use tempfile::TempDir;
-
 use crate::file_error::{Action, FileError};
 
 /// The directories to remove when a signal ends the program.
 static TO_REMOVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How often a directory is tried to be removed, into which another thread may still put a file.
+const TRIES: u32 = 100;
 
 /// Exit status after a signal: what a shell reports for SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -60,12 +61,20 @@ pub fn kind(file_type: FileType) -> &'static str {
 /// [`ctrlc::Error`].
 pub fn remove_on_signals() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
-        for directory in to_remove().iter() {
-            // Nobody is left to hear of an error.
-            let _ = fs::remove_dir_all(directory);
-        }
+        // Held to the end: nobody else removes meanwhile.
+        let directories = to_remove();
+        directories.iter().for_each(|directory| remove(directory));
         std::process::exit(INTERRUPTED);
     })
+}
+
+/// Removes a directory, also while files are put into it. Nobody is left to hear of an error.
+fn remove(directory: &Path) {
+    let is_gone = |result: io::Result<()>| match result {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    let _ = (0..TRIES).any(|_| is_gone(fs::remove_dir_all(directory)));
 }
 
 fn to_remove() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
@@ -79,14 +88,12 @@ pub struct Output {
     /// The same without links and relative parts.
     real_path: PathBuf,
     parent: PathBuf,
-    // Dropped in this order: a signal between the two still finds the directory's name.
-    work: TempDir,
-    _registered: Registered,
+    work: Work,
 }
 
-/// This name of a work directory is in [`TO_REMOVE`].
+/// A work directory whose name is in [`TO_REMOVE`]. Dropping it removes both.
 #[derive(Debug)]
-struct Registered(PathBuf);
+struct Work(PathBuf);
 
 impl Output {
     /// Makes the work directory beside `path`, after checking that `path` may be written and lies outside `inputs`.
@@ -111,17 +118,11 @@ impl Output {
         let work = tempfile::Builder::new()
             .prefix(".ddi-")
             .tempdir_in(parent)
-            .map_err(|error| FileError::on(parent, Action::CreateIn)(bare(&error)))?;
-        let directory = work.path().to_owned();
-        registered.push(directory.clone());
+            .map_err(|error| FileError::on(parent, Action::CreateIn)(bare(&error)))?
+            .keep();
+        registered.push(work.clone());
         let real_path = real_parent.join(name);
-        Ok(Self {
-            path: path.to_owned(),
-            real_path,
-            parent: parent.to_owned(),
-            work,
-            _registered: Registered(directory),
-        })
+        Ok(Self { path: path.to_owned(), real_path, parent: parent.to_owned(), work: Work(work) })
     }
 
     /// Refuses to be the same file as `other`, of which one would replace the other.
@@ -138,7 +139,7 @@ impl Output {
     /// A file of this name in the work directory.
     #[must_use]
     pub fn work_file(&self, name: &str) -> PathBuf {
-        self.work.path().join(name)
+        self.work.0.join(name)
     }
 
     /// Gives `finished`, a file in the work directory, its final name, after forcing it to the disk.
@@ -154,9 +155,11 @@ impl Output {
     }
 }
 
-impl Drop for Registered {
+impl Drop for Work {
     fn drop(&mut self) {
-        to_remove().retain(|directory| *directory != self.0);
+        let mut directories = to_remove();
+        remove(&self.0);
+        directories.retain(|directory| *directory != self.0);
     }
 }
 

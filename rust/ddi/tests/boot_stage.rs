@@ -88,9 +88,9 @@ fn assert_read_as_built(blocks: u32, salt: Option<&[u8]>) {
 
 /// No byte of this machine's memory or of an older file gets into the gaps.
 fn assert_only_zeros_between(image: &[u8], layout: &ddi::Layout) {
-    // Behind the MBR's code area, the primary entries, and the root partition, up to the 33 sectors of the backup.
+    // Behind the MBR's code area, the primary entries, and the hash tree, up to the 33 sectors of the backup.
     let end = |range: ByteRange| usize::try_from(range.end().unwrap()).unwrap();
-    for gap in [0..440, 34 * 512..20480, end(layout.root)..image.len() - 33 * 512] {
+    for gap in [0..440, 34 * 512..20480, end(layout.verity)..image.len() - 33 * 512] {
         assert!(image[gap.clone()].iter().all(|byte| *byte == 0), "{gap:?}");
     }
     assert_eq!(image.len() % 4096, 0);

@@ -15,7 +15,7 @@ use std::path::Path;
 use base64ct::{Base64, Encoding};
 use gptman::{GPT, GPTPartitionEntry};
 use serde_json::Value;
-use support::{build, ddi, directory, noise_erofs, pair, partition, refusal, run, tool, write};
+use support::{ROOT, VERITY, build, ddi, directory, noise_erofs, pair, partition, refusal, run, tool, write};
 
 fn inspect(image: &Path) -> Value {
     serde_json::from_slice(&run(ddi(["inspect", "--json"]).arg(image))).unwrap()
@@ -45,7 +45,7 @@ fn facts_are_those_of_the_build() {
         }
     }
     assert_eq!(found["partitions"].as_array().unwrap().len(), 3);
-    assert_eq!(found["partitions"][2]["type"], "b921b045-1df0-41c3-af44-4c6f280d3fae");
+    assert_eq!(found["partitions"][ROOT]["type"], "b921b045-1df0-41c3-af44-4c6f280d3fae");
     assert_eq!(found["table"]["copy"], "primary");
     assert_eq!(found["table"]["sector_size"], 512);
     assert_eq!(found["size"], built["size"]);
@@ -62,7 +62,7 @@ fn facts_are_those_of_the_build() {
         assert_eq!(verity[member], expected, "{member}");
     }
     let image = fs::read(&path).unwrap();
-    let hashes = write(directory.path(), "hashes", partition(&image, &built, 1));
+    let hashes = write(directory.path(), "hashes", partition(&image, &built, VERITY));
     let dump = String::from_utf8(run(tool("veritysetup").arg("dump").arg(hashes))).unwrap();
     assert!(dump.contains(verity["uuid"].as_str().unwrap()), "{dump}");
     let signer = &found["signer"];
@@ -218,7 +218,7 @@ fn embedded_certificate_is_named() {
 fn root_partition_that_is_no_erofs_is_said() {
     let directory = directory();
     let (path, facts) = built(directory.path(), 2);
-    let root = usize::try_from(facts["partitions"][2]["offset"].as_u64().unwrap()).unwrap();
+    let root = usize::try_from(facts["partitions"][ROOT]["offset"].as_u64().unwrap()).unwrap();
     let mut image = fs::read(&path).unwrap();
     image[root + 1024..][..4].copy_from_slice(b"hsqs");
     fs::write(&path, image).unwrap();
@@ -236,7 +236,7 @@ fn refusals_are_the_parsers_words_after_the_name_of_the_file() {
     let directory = directory();
     let (path, facts) = built(directory.path(), 2);
     let whole = fs::read(&path).unwrap();
-    let verity = usize::try_from(facts["partitions"][1]["offset"].as_u64().unwrap()).unwrap();
+    let verity = usize::try_from(facts["partitions"][VERITY]["offset"].as_u64().unwrap()).unwrap();
     let assert_refused = |image: &[u8], expected: &str| {
         write(directory.path(), "bad", image);
         let found = refusal(ddi(["inspect", "bad"]).current_dir(directory.path()));
@@ -252,6 +252,6 @@ fn refusals_are_the_parsers_words_after_the_name_of_the_file() {
     assert_refused(&[0; 65536], &format!("primary {nothing}; backup {nothing}"));
     assert_refused(&with(20480, b"["), "signature: at byte 11: found ':', expected ',' or ']'");
     assert_refused(&with(verity + 8, &[9]), "verity: superblock version 9, expected 1");
-    run(tool("sfdisk").arg("--delete").arg(&path).arg("2"));
+    run(tool("sfdisk").arg("--delete").arg(&path).arg("3"));
     assert_refused(&fs::read(&path).unwrap(), "ddi: no root-verity partition");
 }

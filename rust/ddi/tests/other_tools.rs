@@ -13,11 +13,10 @@ use std::fs;
 use std::path::Path;
 
 use base64ct::{Base64, Encoding};
-use support::{Pair, build, ddi_build, directory, make_pair, make_tree, noise_erofs, partition, run, tool, write};
-
-const SIGNATURE: usize = 0;
-const VERITY: usize = 1;
-const ROOT: usize = 2;
+use support::{
+    Pair, ROOT, SIGNATURE, VERITY, build, ddi_build, directory, make_pair, make_tree, noise_erofs, partition, run,
+    tool, write,
+};
 
 fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap()

@@ -105,7 +105,7 @@ fn finished_erofs_image_gives_the_bytes_of_its_tree() {
     make_tree(&tree);
     let facts = build("--tree", &tree, &directory.path().join("first"), &[]);
     let first = fs::read(directory.path().join("first")).unwrap();
-    let erofs = support::write(directory.path(), "erofs", support::partition(&first, &facts, 2));
+    let erofs = support::write(directory.path(), "erofs", support::partition(&first, &facts, support::ROOT));
     assert!(first == image_of("--erofs", &erofs, &directory.path().join("second"), &[]));
 
     fs::write(tree.join("usr/lib/more"), "more").unwrap();

@@ -239,7 +239,7 @@ fn a_key_elsewhere_gives_the_same_file() {
 fn nothing_is_signed_that_would_not_boot_or_cannot_be_predicted() {
     let workshop = workshop();
     let mut bad = fs::read(workshop.path("image.raw")).unwrap();
-    let root = &workshop.facts["partitions"][2];
+    let root = &workshop.facts["partitions"][support::ROOT];
     let start = usize::try_from(root["offset"].as_u64().unwrap()).unwrap();
     bad[start + 1024] ^= 1;
     write(&workshop.folder, "bad.raw", bad);

@@ -12,16 +12,16 @@ mod refusal_record;
 mod support;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
-use support::{build, ddi, directory, make_pair, noise_erofs, pair, refusal, run, tool, write};
+use support::{
+    ROOT, SIGNATURE, VERITY, build, ddi, directory, make_pair, noise_erofs, pair, refusal, run, tool, write,
+};
 use tempfile::TempDir;
 
-const SIGNATURE: usize = 0;
-const VERITY: usize = 1;
-const ROOT: usize = 2;
 /// Three leaf blocks, the last of them partly filled, under a root block.
 const BLOCKS: u32 = 300;
 const CHECKS: [&str; 8] =
@@ -48,6 +48,11 @@ impl Sample {
         usize::try_from(self.facts["partitions"][partition]["offset"].as_u64().unwrap()).unwrap()
     }
 
+    fn range(&self, partition: usize) -> Range<usize> {
+        let size = usize::try_from(self.facts["partitions"][partition]["size"].as_u64().unwrap()).unwrap();
+        self.offset(partition)..self.offset(partition) + size
+    }
+
     fn flip(&mut self, offset: usize) {
         self.bytes[offset] ^= 1;
     }
@@ -59,12 +64,12 @@ impl Sample {
     }
 
     fn json(&self) -> Value {
-        let partition = &self.bytes[self.offset(SIGNATURE)..self.offset(VERITY)];
+        let partition = &self.bytes[self.offset(SIGNATURE)..self.offset(ROOT)];
         serde_json::from_slice(partition.split(|byte| *byte == 0).next().unwrap()).unwrap()
     }
 
     fn replace_json(&mut self, json: &Value) {
-        let range = self.offset(SIGNATURE)..self.offset(VERITY);
+        let range = self.offset(SIGNATURE)..self.offset(ROOT);
         let text = json.to_string();
         let partition = &mut self.bytes[range];
         partition.fill(0);
@@ -127,13 +132,9 @@ impl Sample {
 
     /// What `veritysetup verify` says: `Ok`, or its stderr.
     fn veritysetup(&self) -> Result<(), String> {
-        let path = |name, partition: usize, end: usize| {
-            write(self.directory.path(), name, &self.bytes[self.offset(partition)..end])
-        };
-        let root = self.offset(ROOT);
-        let size = usize::try_from(self.facts["partitions"][ROOT]["size"].as_u64().unwrap()).unwrap();
+        let path = |name, partition: usize| write(self.directory.path(), name, &self.bytes[self.range(partition)]);
         let mut command = tool("veritysetup");
-        command.arg("verify").arg(path("data", ROOT, root + size)).arg(path("hashes", VERITY, root));
+        command.arg("verify").arg(path("data", ROOT)).arg(path("hashes", VERITY));
         let output = command.arg(self.facts["root_hash"].as_str().unwrap()).output().unwrap();
         match output.status.success() {
             true => Ok(()),
@@ -366,7 +367,7 @@ fn trees_of_veritysetup_that_are_not_as_the_boot_wants_them_are_refused_by_name(
         } else {
             detail
         };
-        let range = sample.offset(VERITY)..sample.offset(ROOT);
+        let range = sample.range(VERITY);
         sample.bytes[range.clone()].fill(0);
         sample.bytes[range][..tree.len()].copy_from_slice(&tree);
         let verdict = sample.verdict(&[&pair().certificate]);

@@ -15,8 +15,8 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::System;
 
-/// Bytes of the piece. A boot takes half of them; pages that are not used cost nothing.
-const BYTES: usize = 128 * 1024;
+/// Bytes of the piece: more than a boot takes. Pages that are not used cost nothing.
+const BYTES: usize = 256 * 1024;
 
 #[repr(C, align(4096))]
 struct Memory(UnsafeCell<[u8; BYTES]>);

@@ -66,10 +66,12 @@ impl fmt::Display for DeviceNumber {
     }
 }
 
-/// A block device or regular file, open for reading only.
+/// A block device or regular file, or a part of one, open for reading only.
 #[derive(Debug)]
 pub struct ReadOnly {
     fd: OwnedFd,
+    /// The byte that [`ReadOnly::read_at`] counts from.
+    first: u64,
     bytes: u64,
 }
 
@@ -92,7 +94,27 @@ impl ReadOnly {
         let bytes = rustix::fs::seek(&fd, SeekFrom::End(0)).map_err(|errno| Error { call: Call::Size, errno })?;
         // A header here, a superblock there: what lies behind them is not asked for next.
         let _ = rustix::fs::fadvise(&fd, 0, None, Advice::Random);
-        Ok(Self { fd, bytes })
+        Ok(Self { fd, first: 0, bytes })
+    }
+
+    /// The `bytes` from byte `first` on, read as if they were a file of their own.
+    ///
+    /// # Errors
+    /// [`Call::Open`]: no descriptor is free, or not all of the bytes are there (EOVERFLOW).
+    pub fn part(&self, first: u64, bytes: u64) -> Result<Self, Error> {
+        let fail = |errno| Error { call: Call::Open, errno };
+        let is_inside = first.checked_add(bytes).is_some_and(|end| end <= self.bytes);
+        let first = self.first.checked_add(first).filter(|_| is_inside).ok_or(fail(Errno::OVERFLOW))?;
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0).map_err(fail)?;
+        // A loop device over another part may have had its pages read ahead: the two share the advice.
+        let _ = rustix::fs::fadvise(&fd, 0, None, Advice::Random);
+        Ok(Self { fd, first, bytes })
+    }
+
+    /// The first byte of a part, on the device that it is of.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
     }
 
     /// Size in bytes.
@@ -124,6 +146,9 @@ impl ReadOnly {
     /// [`Call::Read`]; EIO where the medium (or dm-verity) refuses the block.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
         let mut done = 0_usize;
+        let there = usize::try_from(self.bytes.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..there).unwrap_or_default();
+        let offset = self.first.saturating_add(offset);
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = u64::try_from(done).ok().and_then(|done| offset.checked_add(done));
             let Some(at) = at else { break };
@@ -150,7 +175,7 @@ impl ReadOnly {
     pub fn read_ahead(&self, offset: u64, len: u64) {
         // No length means "up to the end".
         if let Some(len) = NonZeroU64::new(len) {
-            let _ = rustix::fs::fadvise(&self.fd, offset, Some(len), Advice::WillNeed);
+            let _ = rustix::fs::fadvise(&self.fd, self.first.saturating_add(offset), Some(len), Advice::WillNeed);
         }
     }
 
@@ -225,3 +250,35 @@ nix::ioctl_write_ptr_bad!(
     nix::request_code_none!(0x12, 105),
     BlkpgIoctlArg
 );
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_read_as_a_file_of_its_own_and_ends_where_it_ends() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let whole = ReadOnly::from_fd(file.into()).unwrap();
+        let read = |device: &ReadOnly, offset| {
+            let mut buffer = [b'.'; 4];
+            let len = device.read_at(&mut buffer, offset).unwrap();
+            (len, buffer)
+        };
+        assert_eq!(read(&whole, 8), (2, *b"89.."));
+        let part = whole.part(2, 5).unwrap();
+        assert_eq!((part.first(), part.bytes()), (2, 5));
+        assert_eq!(read(&part, 0), (4, *b"2345"));
+        assert_eq!(read(&part, 3), (2, *b"56.."), "not what is behind it");
+        assert_eq!(read(&part, 5), (0, *b"...."));
+        let inner = part.part(1, 4).unwrap();
+        assert_eq!((inner.first(), read(&inner, 2)), (3, (2, *b"56..")));
+        for (first, bytes) in [(1, 5), (6, 0), (u64::MAX, 1), (1, u64::MAX)] {
+            let error = part.part(first, bytes).unwrap_err();
+            assert_eq!(error, Error { call: Call::Open, errno: Errno::OVERFLOW }, "{bytes} at {first}");
+        }
+    }
+}

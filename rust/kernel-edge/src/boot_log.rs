@@ -100,10 +100,7 @@ pub fn is_persistent() -> bool {
 pub fn flush() {
     let Some(file) = PERSISTENT.get() else { return };
     with_log(|log| {
-        let (front, back) = log.ring.take_unread();
-        for part in [front, back] {
-            let _ = write_all(file, part);
-        }
+        let _ = write_all(file, log.ring.take_unread());
     });
 }
 
@@ -118,10 +115,5 @@ pub fn lost() -> u32 {
 /// # Errors
 /// The errno of the write.
 pub fn write_to(file: impl AsFd) -> Result<(), Errno> {
-    with_log(|log| {
-        let (front, back) = log.ring.frames();
-        write_all(&file, front)?;
-        write_all(&file, back)
-    })
-    .unwrap_or(Ok(()))
+    with_log(|log| write_all(&file, log.ring.frames())).unwrap_or(Ok(()))
 }

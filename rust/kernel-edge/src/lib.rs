@@ -7,7 +7,8 @@
 //!   form of. Everything it hands out is safe to use in any order.
 //! * errno becomes meaning here: each family has an error that names the call and keeps the errno. Above, only "it is not
 //!   there" and "the medium refused" are told apart.
-//! * It owns what it makes: a [`dm::Device`] or [`loop_device::LoopDevice`] that is dropped is taken down.
+//! * It owns what it makes: a [`dm::Device`] or [`loop_device::LoopDevice`] that is dropped is taken down;
+//!   only [`loop_device::LoopDevice::hold`] leaves something, on purpose.
 //! * It decides nothing: what is mounted, verified or booted, and in which order, is storage-init's.
 //! * No panic, and no wait for an event without a deadline.
 

@@ -35,7 +35,7 @@ impl fmt::Display for Error {
 }
 
 /// A read-only loop device. It goes away by itself (LO_FLAGS_AUTOCLEAR) when the
-/// last user of the block device lets go of it; this value is one of them.
+/// last user of the block device lets go of it; this value is one of them. ([`LoopDevice::hold`] leaves one that does not.)
 #[derive(Debug)]
 pub struct LoopDevice {
     device: block::ReadOnly,
@@ -50,11 +50,6 @@ pub struct Part {
     pub len: u64,
 }
 
-impl Part {
-    /// All of it.
-    pub const WHOLE: Self = Self { offset: 0, len: 0 };
-}
-
 impl LoopDevice {
     /// Puts a free loop device over a part of `backing`, a file or block device that must be open for reading. Its pages are
     /// cached once, by the loop device (LO_FLAGS_DIRECT_IO), where what is below can be read directly: for that `sector_size`,
@@ -63,9 +58,23 @@ impl LoopDevice {
     /// # Errors
     /// See [`Error`].
     pub fn over(backing: BorrowedFd<'_>, part: Part, sector_size: u32) -> Result<Self, Error> {
+        let flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+        Self::configure(&LoopConfig::new(backing, part, sector_size, flags), backing)
+    }
+
+    /// Has the kernel hold `file`, whatever becomes of its name, until the loop device over it is taken away (LOOP_CLR_FD): by systemd
+    /// when it shuts down, or by whoever may do that.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn hold(file: BorrowedFd<'_>) -> Result<(), Error> {
+        let whole = Part { offset: 0, len: 0 };
+        Self::configure(&LoopConfig::new(file, whole, SECTOR, LO_FLAGS_READ_ONLY), file).map(|_| ())
+    }
+
+    fn configure(config: &LoopConfig, backing: BorrowedFd<'_>) -> Result<Self, Error> {
         let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::NoLoop)?;
-        let config = LoopConfig::read_only(backing, part, sector_size);
         // Where the file cannot be read directly, its pages are read ahead again from here on, whatever we advised for ourselves.
         let _ = rustix::fs::fadvise(backing, 0, None, Advice::Normal);
         // Another process may take the free device between the two calls. There is none in the mini-initramfs but on
@@ -82,7 +91,7 @@ impl LoopDevice {
             let device = rustix::fs::open(&*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| Error::Open(block::Error { call: block::Call::Open, errno }))?;
             // SAFETY: LOOP_CONFIGURE reads one loop_config (layout asserted below), which lives through the call.
-            match unsafe { loop_configure(device.as_raw_fd(), &raw const config) } {
+            match unsafe { loop_configure(device.as_raw_fd(), &raw const *config) } {
                 // Its size is known only now.
                 Ok(_) => return block::ReadOnly::from_fd(device).map(|device| Self { device }).map_err(Error::Open),
                 Err(nix::Error::EBUSY) if tries < 8 => tries = tries.saturating_add(1),
@@ -98,6 +107,8 @@ impl LoopDevice {
     }
 }
 
+/// Bytes of a sector of a loop device that nobody reads.
+const SECTOR: u32 = 512;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_DIRECT_IO: u32 = 16;
@@ -132,7 +143,7 @@ struct LoopConfig {
 const _: () = assert!(size_of::<LoopInfo64>() == 232 && size_of::<LoopConfig>() == 304);
 
 impl LoopConfig {
-    fn read_only(backing: BorrowedFd<'_>, part: Part, sector_size: u32) -> Self {
+    fn new(backing: BorrowedFd<'_>, part: Part, sector_size: u32, flags: u32) -> Self {
         Self {
             // A BorrowedFd is never negative.
             fd: backing.as_raw_fd().unsigned_abs(),
@@ -146,7 +157,7 @@ impl LoopConfig {
                 number: 0,
                 encrypt_type: 0,
                 encrypt_key_size: 0,
-                flags: LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
+                flags,
                 file_name: [0; 64],
                 crypt_name: [0; 64],
                 encrypt_key: [0; 32],

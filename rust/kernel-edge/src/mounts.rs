@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `fsopen`, `fsconfig`, `fsmount`, `move_mount`, `umount`, `chroot`: file systems and the switch to the new root.
+//! `fsopen`, `fsconfig`, `fsmount`, `mount`, `move_mount`, `umount`, `chroot`: file systems and the switch to the new root.
 //!
-//! A file system is first a [`Mount`] that hangs nowhere: it can be looked into, and it is gone when dropped. Only
-//! [`Mount::attach`] makes it part of the tree.
+//! A file system on a device is first a [`Mount`] that hangs nowhere: it can be looked into, and it is gone when dropped. Only
+//! [`Mount::attach`] makes it part of the tree. The kernel's own are there at once ([`mount_at`]).
 //!
-//! See fsopen(2), fsconfig(2), fsmount(2), move_mount(2), openat2(2) and
+//! See fsopen(2), fsconfig(2), fsmount(2), mount(2), move_mount(2), openat2(2) and
 //! Documentation/filesystems/ramfs-rootfs-initramfs.rst.
 
+use core::ffi::CStr;
 use core::fmt::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, UnmountFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags};
 
 use crate::Errno;
 
@@ -40,6 +41,8 @@ pub enum Call {
     Create,
     /// fsmount(2).
     Mount,
+    /// mount(2): ENODEV for a file system that the kernel lacks.
+    MountAt,
     /// move_mount(2).
     Move,
     /// umount2(2).
@@ -56,7 +59,7 @@ impl Error {
     /// Whether the kernel lacks this file system.
     #[must_use]
     pub fn is_unknown_file_system(&self) -> bool {
-        self.call == Call::Open && self.errno == Errno::NODEV
+        matches!(self.call, Call::Open | Call::MountAt) && self.errno == Errno::NODEV
     }
 
     /// Whether a block that the driver needs could not be read: this says nothing of what was to be in it.
@@ -71,7 +74,7 @@ impl fmt::Display for Error {
         let call = match self.call {
             Call::Open => "fsopen",
             Call::Configure => "fsconfig",
-            Call::Create => "mount",
+            Call::Create | Call::MountAt => "mount",
             Call::Mount => "fsmount",
             Call::Move => "move_mount",
             Call::Unmount => "umount",
@@ -115,6 +118,11 @@ impl Access {
             Self::Devices => F::MOUNT_ATTR_NOSUID,
             Self::Root => F::empty(),
         }
+    }
+
+    /// The same for mount(2), where they have the same bits (include/uapi/linux/mount.h).
+    const fn flags(self) -> MountFlags {
+        MountFlags::from_bits_truncate(self.attributes().bits())
     }
 
     const fn is_read_only(self) -> bool {
@@ -298,6 +306,15 @@ fn said(context: BorrowedFd<'_>) -> heapless::String<SAID> {
         }
     }
     text
+}
+
+/// Mounts a file system that the kernel makes by itself at `path`: one call, where a [`Mount`] that is attached takes seven.
+/// `options` as for mount(8), separated by commas.
+///
+/// # Errors
+/// [`Call::MountAt`]: ENOENT without the directory.
+pub fn mount_at(kind: &str, path: &str, options: &CStr, access: Access) -> Result<(), Error> {
+    rustix::mount::mount(kind, path, kind, access.flags(), Some(options)).map_err(Error::of(Call::MountAt))
 }
 
 /// Moves the mount at `from` to `to`.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `socketpair`, `fork`, `execve`, `kill`, `waitpid`: a second process of this program, and the way to it.
+//! `socketpair`, `posix_spawn`, `kill`, `waitpid`, `execve`: a second process of this program, and the way to it; and the program that
+//! this process becomes.
 //!
 //! The child finds its end of the socket as its standard input, and knows by its name what it is. Its memory is its own, and is
 //! locked ([`lock_memory`]), so that a secret that is kept there is never on a disk, in a dump, or in this process.
@@ -8,27 +9,31 @@
 //! (drivers/char/tpm/tpm-dev-common.c, `tpm_common_release`), for which a driver may allow two minutes: so nobody waits for an end
 //! without a deadline.
 //!
-//! See unix(7) (`SOCK_SEQPACKET`), execve(2), pidfd_open(2), waitpid(2), mlockall(2).
+//! By the C library's own calls: `std::process::Command` would bring copies of the environment and a search for programs along.
+//!
+//! See unix(7) (`SOCK_SEQPACKET`), posix_spawn(3), execve(2), pidfd_open(2), waitpid(2), mlockall(2).
 
 use core::fmt;
 use core::time::Duration;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use rustix::fs::FileType;
 use rustix::io::FdFlags;
 use rustix::mm::MlockAllFlags;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
 
-use crate::Errno;
 use crate::poll::{await_readable, await_readable_alive};
+use crate::{Errno, file};
 
 /// This program, whatever its path is.
-const SELF: &str = "/proc/self/exe";
+const SELF: &CStr = c"/proc/self/exe";
 /// The name that the kernel keeps of a process, argument by argument.
 const ARGUMENTS: &str = "/proc/self/cmdline";
+/// Most bytes of them: whoever calls it by hand may have many.
+const MAX_ARGUMENTS: usize = 4096;
 /// How long a process that was killed may take to be gone.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -55,7 +60,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(errno) => write!(f, "socketpair: {errno}"),
-            Self::Spawn(errno) => write!(f, "exec {SELF}: {errno}"),
+            Self::Spawn(errno) => write!(f, "exec {}: {errno}", SELF.to_string_lossy()),
             Self::Send(errno) => write!(f, "send: {errno}"),
             Self::Poll(errno) => write!(f, "poll: {errno}"),
             Self::Receive(errno) => write!(f, "receive: {errno}"),
@@ -100,6 +105,14 @@ impl Channel {
             Err(Errno::PIPE | Errno::CONNRESET) => Err(Error::Gone),
             Err(errno) => Err(Error::Send(errno)),
         }
+    }
+
+    /// Whether a message is there, or the other end is gone: whether [`Channel::receive`] would not wait.
+    ///
+    /// # Errors
+    /// [`Error::Poll`].
+    pub fn is_ready(&self) -> Result<bool, Error> {
+        await_readable(&self.0, Some(Duration::ZERO)).map_err(Error::Poll)
     }
 
     /// Waits for one message without end; gives its bytes.
@@ -151,7 +164,7 @@ pub enum End {
 /// A child of this process. Dropping it kills it, and waits for its end as long as [`Worker::kill`] does.
 #[derive(Debug)]
 pub struct Worker {
-    child: Option<Child>,
+    child: Option<Pid>,
     /// The way to it.
     pub channel: Channel,
 }
@@ -162,69 +175,98 @@ impl Worker {
     /// # Errors
     /// [`Error::Socket`], [`Error::Spawn`].
     pub fn start(name: &str) -> Result<Self, Error> {
-        let mut command = Command::new(SELF);
-        command.arg0(name).env_clear();
-        Self::run(command)
+        let name = CString::new(name).map_err(|_| Error::Spawn(Errno::INVAL))?;
+        Self::run(SELF, &[&name])
     }
 
-    /// Starts a program, which has its end of the connection as its standard input.
+    /// Starts the program at a path, without an environment, which has its end of the connection as its standard input.
     ///
     /// # Errors
     /// As [`Worker::start`].
-    pub fn run(mut command: Command) -> Result<Self, Error> {
+    pub fn run(program: &CStr, arguments: &[&CStr]) -> Result<Self, Error> {
         let (channel, far) = Channel::pair()?;
-        let child = command.stdin(Stdio::from(far)).spawn();
-        let child = child.map_err(|error| Error::Spawn(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        Ok(Self { child: Some(child), channel })
+        let child = spawn(program, arguments, &far).map_err(|errno| Error::Spawn(of_nix(errno)))?;
+        Ok(Self { child: Pid::from_raw(child.as_raw()), channel })
     }
 
     /// Waits for its end, at most this long; then it is killed as by [`Worker::kill`].
     pub fn end(mut self, patience: Duration, alive: impl Fn()) -> End {
-        let Some(mut child) = self.child.take() else { return End::Clean };
-        if is_gone(&mut child, patience, &alive) { End::Clean } else { kill(&mut child, Child::kill, alive) }
+        let Some(child) = self.child.take() else { return End::Clean };
+        if is_gone(child, patience, &alive) { End::Clean } else { kill(child, send_kill, alive) }
     }
 
     /// Kills it, and waits for two seconds until it is gone. `alive` is called meanwhile as by [`Channel::receive_within`].
     pub fn kill(mut self, alive: impl Fn()) -> End {
-        self.child.take().map_or(End::Clean, |mut child| kill(&mut child, Child::kill, alive))
+        self.child.take().map_or(End::Clean, |child| kill(child, send_kill, alive))
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            kill(&mut child, Child::kill, || ());
+        if let Some(child) = self.child.take() {
+            kill(child, send_kill, || ());
         }
     }
 }
 
-fn kill(child: &mut Child, kill: impl FnOnce(&mut Child) -> std::io::Result<()>, alive: impl Fn()) -> End {
+fn spawn(program: &CStr, arguments: &[&CStr], stdin: &OwnedFd) -> nix::Result<nix::unistd::Pid> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    actions.add_dup2(stdin.as_raw_fd(), rustix::stdio::stdin().as_raw_fd())?;
+    posix_spawn(program, &actions, &PosixSpawnAttr::init()?, arguments, &NO_ENVIRONMENT)
+}
+
+const NO_ENVIRONMENT: [&CStr; 0] = [];
+
+fn of_nix(errno: nix::Error) -> Errno {
+    Errno::from_raw_os_error(errno as i32)
+}
+
+fn send_kill(child: Pid) -> Result<(), Errno> {
+    rustix::process::kill_process(child, Signal::KILL)
+}
+
+fn kill(child: Pid, kill: impl FnOnce(Pid) -> Result<(), Errno>, alive: impl Fn()) -> End {
     // One that has ended is not there to be killed, and is reaped all the same.
     let _ = kill(child);
     if is_gone(child, LAST, alive) { End::Killed } else { End::Stuck }
 }
 
 /// Waits for its end, at most this long, and reaps it. Where it cannot be waited for, nobody knows: then it is not gone.
-fn is_gone(child: &mut Child, patience: Duration, alive: impl Fn()) -> bool {
+fn is_gone(child: Pid, patience: Duration, alive: impl Fn()) -> bool {
     // It can be read once the process has ended.
-    let ended = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())
+    let ended = rustix::process::pidfd_open(child, PidfdFlags::empty())
         .and_then(|process| await_readable_alive(process, patience, alive));
-    ended == Ok(true) && matches!(child.try_wait(), Ok(Some(_)))
+    ended == Ok(true) && matches!(rustix::process::waitpid(Some(child), WaitOptions::NOHANG), Ok(Some(_)))
+}
+
+/// Replaces this process by a program, without further arguments. Comes back only with the reason why it was not.
+pub fn execute(program: &CStr, environment: &[&CStr]) -> Errno {
+    match nix::unistd::execve(program, &[program], environment) {
+        Err(errno) => of_nix(errno),
+    }
 }
 
 /// Whether this process was started as `name`.
 #[must_use]
 pub fn is_called(name: &str) -> bool {
-    std::fs::read(ARGUMENTS).is_ok_and(|arguments| arguments.split(|byte| *byte == 0).next() == Some(name.as_bytes()))
+    file::read(ARGUMENTS, MAX_ARGUMENTS)
+        .is_ok_and(|arguments| arguments.split(|byte| *byte == 0).next() == Some(name.as_bytes()))
 }
 
-/// Keeps all memory of this process, present and future, out of swap space and core dumps.
+/// Ends this process at once. What `std::process::exit` does before is for threads and buffers, of which there are none.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: _exit takes a number, and does not come back.
+    unsafe { nix::libc::_exit(status) }
+}
+
+/// Keeps all memory of this process, present and future, out of swap space and core dumps: each page from when it is first used, so
+/// that pages that never are take neither memory nor time.
 ///
 /// # Errors
 /// The errno of mlockall(2) or prctl(2).
 pub fn lock_memory() -> Result<(), Errno> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)
+    rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! `open("/dev/tpm0")`, `write`, `poll`, `read`: one command there, one response back.
 //!
 //! Opened without blocking: write(2) hands the command to a thread of the kernel and returns, so that a TPM that does not answer
-//! costs the time that it is given and not the process. /dev/tpm0 has one user at a time; /dev/tpmrm0 would save and load
-//! sessions and objects around each command, which is twice the traffic.
+//! costs the time that it is given and not the process. /dev/tpm0 has one user at a time, which is right for the boot stage; /dev/tpmrm0 saves
+//! and loads sessions and objects around each command, which is twice the traffic, and right for a running system.
 //!
 //! See drivers/char/tpm/tpm-dev-common.c (`tpm_common_write`, `tpm_common_poll`) and tpm-sysfs.c (`tpm2_pcr_groups`).
 
@@ -18,6 +18,8 @@ use crate::poll::await_readable;
 
 /// The first TPM, which is the one that firmware measures into.
 pub const NODE: &str = "/dev/tpm0";
+/// The first TPM, shared: the kernel saves and loads for each user what is his (drivers/char/tpm/tpmrm-dev.c).
+pub const SHARED_NODE: &str = "/dev/tpmrm0";
 /// The kernel's folder of TPMs, which is there from the moment that its drivers' common part is.
 const DRIVERS: &str = "/sys/class/tpm";
 /// Its folder in sysfs.
@@ -55,18 +57,30 @@ impl fmt::Display for Error {
     }
 }
 
-/// The open TPM. Nobody else can open it.
+/// The open TPM.
 #[derive(Debug)]
 pub struct Device(OwnedFd);
 
 impl Device {
-    /// Opens it.
+    /// Opens it for this process alone: nobody else can.
     ///
     /// # Errors
     /// ENOENT, ENXIO and ENODEV where there is none yet; EBUSY where another process has it.
     pub fn open() -> Result<Self, Errno> {
+        Self::open_node(NODE)
+    }
+
+    /// Opens it beside whoever else uses it, as programs of a running system do.
+    ///
+    /// # Errors
+    /// As [`Device::open`], but for EBUSY; ENOENT also where the kernel shares no TPM of this kind.
+    pub fn open_shared() -> Result<Self, Errno> {
+        Self::open_node(SHARED_NODE)
+    }
+
+    fn open_node(node: &str) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        rustix::fs::open(NODE, flags, Mode::empty()).map(Self)
+        rustix::fs::open(node, flags, Mode::empty()).map(Self)
     }
 
     /// Sends one command; gives the number of bytes of its response.

@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::Errno;
+use crate::{Errno, file};
 
 const NODE: &str = "/dev/watchdog0";
 
@@ -82,7 +82,7 @@ impl Watchdog {
 
 /// Whether the driver was told never to stop.
 fn is_nowayout() -> bool {
-    std::fs::read_to_string("/sys/class/watchdog/watchdog0/nowayout").is_ok_and(|value| value.trim_ascii() == "1")
+    file::read("/sys/class/watchdog/watchdog0/nowayout", 16).is_ok_and(|value| value.trim_ascii() == b"1")
 }
 
 /// The driver stops only after the magic character.

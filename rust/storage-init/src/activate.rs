@@ -7,18 +7,20 @@
 use boot_formats::os_release::{self, OsRelease};
 use boot_record::config::Config;
 use boot_record::reason::Reason;
+use kernel_edge::block::ReadOnly;
 use kernel_edge::mounts::{self, Access, Mount, Parameter};
-use kernel_edge::{Errno, dm};
+use kernel_edge::{Errno, dm, file};
 use rustix::fs::{Dir, Mode};
 
-use crate::config::read_all;
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::Failure;
 use crate::measure::{self, Measured};
-use crate::verify::{DataDevice, Facts, Parent};
+use crate::verify::{Backing, Facts};
 
 /// By this file systemd knows that it runs from an initrd (os-release(5)).
 const INITRD_RELEASE: &str = "etc/initrd-release";
+/// Bytes at the beginning of an erofs in which mkfs.erofs puts its uppermost folders.
+const FIRST_BLOCKS: u64 = 16 * 1024;
 /// Where the layers of an overlay hang while it is made.
 const LOWER: &str = "/lower";
 const UPPER: &str = "/upper";
@@ -30,8 +32,7 @@ pub struct VerityDevice {
     outcome: measure::Outcome,
     // In the order in which they must go.
     verity: dm::Device,
-    data: DataDevice,
-    parent: Parent,
+    backing: Backing,
 }
 
 impl VerityDevice {
@@ -50,15 +51,9 @@ impl VerityDevice {
         self.verity.name()
     }
 
-    /// Lets the system mount the ESP read-write for updates while the DDI on it is in use.
-    ///
-    /// # Errors
-    /// A write-protected ESP, which the system then cannot write either.
-    pub fn let_esp_be_written(&self) -> Result<(), mounts::Error> {
-        match &self.parent {
-            Parent::Loop(_, esp) => esp.files().make_superblock_writable(),
-            Parent::Partition(_) => Ok(()),
-        }
+    /// What it stands on.
+    pub fn backing(&self) -> &Backing {
+        &self.backing
     }
 
     /// Leaves the devices to their user: the kernel removes them once the root on them is unmounted.
@@ -67,7 +62,7 @@ impl VerityDevice {
     /// The device-mapper call that failed; then dropping this removes what can be removed.
     pub fn remove_after_use(&mut self) -> Result<(), dm::Error> {
         self.verity.remove_after_use()?;
-        self.data.remove_after_use()
+        self.backing.remove_after_use()
     }
 }
 
@@ -90,12 +85,16 @@ pub struct MountedRoot {
 /// the erofs driver refuses, `verity-superblock` for a tree that does not cover the erofs, `image-id`, `image-version`, `not-a-boot-image`, `init-missing` for what it says of itself.
 pub fn activate(measured: Measured, config: &Config) -> Result<MountedRoot, Failure> {
     let (signed, outcome, done) = measured.into_parts();
-    let (facts, verity, data, parent) = signed.into_parts(&done);
+    let (facts, verity, backing) = signed.into_parts(&done);
     verity.resume().map_err(|error| Failure::new(Reason::Io, &facts.label, error))?;
-    let device = VerityDevice { facts, outcome, verity, data, parent };
+    let device = VerityDevice { facts, outcome, verity, backing };
 
-    let erofs = Mount::new("erofs", &device.verity.node(), &[], Access::ReadOnly)
-        .map_err(|error| device.mount_failure(&error))?;
+    // In one request what is asked for first, block by block: the superblock, the root's folder and what lies in it.
+    // Open until it is mounted: the kernel forgets what it read of a device that nobody has open.
+    let node = device.verity.node();
+    let ahead = ReadOnly::open(&node).inspect(|ahead| ahead.read_ahead(0, FIRST_BLOCKS));
+    let erofs = Mount::new("erofs", &node, &[], Access::ReadOnly).map_err(|error| device.mount_failure(&error))?;
+    drop(ahead);
     let size = erofs.size().map_err(|errno| device.read_failure("/", errno))?;
     let covers = device.facts.superblock.check_covers(size);
     covers.map_err(|error| device.failure(Reason::VeritySuperblock, error))?;
@@ -149,7 +148,8 @@ impl Identity {
         for path in ["etc/os-release", "usr/lib/os-release"] {
             match root.open(path) {
                 Ok(fd) => {
-                    let text = read_all(fd, os_release::MAX_FILE).map_err(|errno| device.read_failure(path, errno))?;
+                    let text =
+                        file::read_all(fd, os_release::MAX_FILE).map_err(|errno| device.read_failure(path, errno))?;
                     let parsed = os_release::parse(&text)
                         .map_err(|error| device.failure(Reason::NotABootImage, format_args!("{path}: {error}")))?;
                     found = Some(parsed);
@@ -227,12 +227,11 @@ fn overlay(erofs: &Mount, device: &VerityDevice) -> Result<Mount, Failure> {
         device.failure(reason, format_args!("overlay: {error}"))
     };
     for path in [LOWER, UPPER] {
-        // It is there, or the attach says that it is not.
+        // It is there, or what follows says that it is not.
         let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
     }
-    let tmpfs = Mount::new("tmpfs", "tmpfs", &[Parameter::Text("mode", "0755")], Access::ReadWrite).map_err(failed)?;
     erofs.attach(LOWER).map_err(failed)?;
-    let made = tmpfs.attach(UPPER).and_then(|()| {
+    let made = mounts::mount_at("tmpfs", UPPER, c"mode=0755", Access::ReadWrite).and_then(|()| {
         for path in ["/upper/upper", "/upper/work"] {
             let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
         }

@@ -8,23 +8,29 @@ use core::fmt;
 
 use boot_formats::x509;
 use boot_record::cmdline;
-use boot_record::config::{self, CmdlineOther, Config, SignaturePath};
+use boot_record::config::{self, CmdlineOther, Config, Measure, SignaturePath};
 use boot_record::reason::Reason;
+use kernel_edge::file;
 use kernel_edge::watchdog::Watchdog;
-use rustix::fs::{Mode, OFlags};
 
 use crate::failure::Failure;
-use crate::verify;
+use crate::tpm;
 
 /// The configuration's place in the mini-initramfs.
-pub const CONFIG: &str = "/etc/initoverlayfs.conf";
+const CONFIG: &str = "/etc/initoverlayfs.conf";
 /// The folder of the certificates that the configuration names.
-pub const CERTIFICATES: &str = "/etc/initoverlayfs";
+const CERTIFICATES: &str = "/etc/initoverlayfs";
 /// The kernel's COMMAND_LINE_SIZE on arm64 is 2048.
 const CMDLINE_BYTES: usize = 4 * 1024;
 
+/// Whether this binary can check signatures.
+const USER_SIGNATURE: bool = cfg!(feature = "user-signature");
+
 /// What is said of `signature = user-space` where the code for it is not there.
 pub const NO_USER_SIGNATURE: &str = "signature = user-space, but this storage-init was built without user-signature";
+
+/// What is said of `measure` where the code for it is not there.
+const NO_TPM: &str = "it asks for a TPM (measure), but this storage-init was built without tpm";
 
 /// What is said of a certificate that a signature could not tell from another one.
 const TWO_OF_ONE_NAME: &str =
@@ -103,8 +109,11 @@ pub struct Settings {
 pub fn read() -> Result<Box<Settings>, Failure> {
     let text = read_file(CONFIG, config::MAX_FILE)?;
     let config = config::parse(&text).map_err(|error| Failure::new(Reason::ConfigInvalid, CONFIG, error))?;
-    if config.signature == SignaturePath::UserSpace && !verify::USER_SPACE_BUILT_IN {
+    if config.signature == SignaturePath::UserSpace && !USER_SIGNATURE {
         return Err(Failure::new(Reason::ConfigInvalid, CONFIG, NO_USER_SIGNATURE));
+    }
+    if config.measure != Measure::None && !tpm::BUILT_IN {
+        return Err(Failure::new(Reason::ConfigInvalid, CONFIG, NO_TPM));
     }
     let mut anchors = Anchors::new();
     for name in &config.certificates {
@@ -159,29 +168,12 @@ fn check_command_line(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// The whole of a file that has at most `most` bytes.
+/// The whole of a file of the mini-initramfs, or of /proc, that has at most `most` bytes.
+///
+/// # Errors
+/// `config-invalid`.
 pub fn read_file(path: &str, most: usize) -> Result<Vec<u8>, Failure> {
-    let failed = |errno: kernel_edge::Errno| Failure::new(Reason::ConfigInvalid, path, errno);
-    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
-    read_all(&fd, most).map_err(failed)
-}
-
-/// Reads `fd` to its end; EFBIG where it has more than `most` bytes.
-pub fn read_all(fd: impl std::os::fd::AsFd, most: usize) -> Result<Vec<u8>, kernel_edge::Errno> {
-    // One page at a time: most files are smaller, and memory that is asked for has to be zeroed, mapped and unmapped.
-    let mut page = [0_u8; 4096];
-    let mut bytes = Vec::new();
-    loop {
-        match rustix::io::read(&fd, &mut page) {
-            Ok(0) => return Ok(bytes),
-            Ok(read) => bytes.extend_from_slice(page.get(..read).unwrap_or_default()),
-            Err(kernel_edge::Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-        if bytes.len() > most {
-            return Err(kernel_edge::Errno::FBIG);
-        }
-    }
+    file::read(path, most).map_err(|errno| Failure::new(Reason::ConfigInvalid, path, errno))
 }
 
 #[cfg(test)]

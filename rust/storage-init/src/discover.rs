@@ -11,13 +11,12 @@ use boot_formats::uevent::{self, Action, Uevent};
 use boot_record::config::Config;
 use boot_record::event::Event;
 use boot_record::reason::Reason;
-use kernel_edge::Errno;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::clock::now_us;
 use kernel_edge::uevents::{Received, Socket};
+use kernel_edge::{Errno, file};
 use rustix::fs::{Dir, Mode, OFlags, readlinkat_raw};
 
-use crate::config::read_all;
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
 
@@ -53,8 +52,8 @@ pub struct Discovery {
     socket: Socket,
     /// When waiting ends, in microseconds of the journal's clock.
     deadline_us: u64,
-    waiting: heapless::Deque<DeviceName, DISKS>,
-    seen: heapless::Vec<Seen, DISKS>,
+    waiting: Box<heapless::Deque<DeviceName, DISKS>>,
+    seen: Box<heapless::Vec<Seen, DISKS>>,
 }
 
 /// A disk that was found, so that it is looked at once.
@@ -86,8 +85,8 @@ impl Discovery {
         let mut discovery = Self {
             socket,
             deadline_us: now_us().saturating_add(patience),
-            waiting: heapless::Deque::new(),
-            seen: heapless::Vec::new(),
+            waiting: Box::default(),
+            seen: Box::default(),
         };
         discovery.scan(config)?;
         Ok(discovery)
@@ -179,7 +178,7 @@ impl Discovery {
             let Ok(fd) = rustix::fs::openat(&folder, &*uevent, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
                 continue;
             };
-            let Ok(bytes) = read_all(fd, SYSFS) else { continue };
+            let Ok(bytes) = file::read_all(fd, SYSFS) else { continue };
             if let Ok(event) = uevent::parse_sysfs(devpath, &bytes) {
                 self.consider(config, &event, By::Scan);
             }

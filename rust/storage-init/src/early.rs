@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Stage 1: the kernel's own file systems.
 
+use core::ffi::CStr;
+
 use boot_record::reason::Reason;
-use kernel_edge::mounts::{Access, Error, Mount, Parameter};
+use kernel_edge::mounts::{self, Access, Error};
 use rustix::fs::Mode;
 
 use crate::failure::Failure;
@@ -13,26 +15,16 @@ pub struct KernelFileSystem {
     pub kind: &'static str,
     /// Where it is mounted, here and in the new root.
     pub path: &'static str,
-    options: &'static [Parameter<'static>],
+    options: &'static CStr,
     access: Access,
 }
 
 /// What is mounted, in this order; `hand_over` moves it to the new root.
 pub const KERNEL_FILE_SYSTEMS: [KernelFileSystem; 4] = [
-    KernelFileSystem {
-        kind: "devtmpfs",
-        path: "/dev",
-        options: &[Parameter::Text("mode", "0755")],
-        access: Access::Devices,
-    },
-    KernelFileSystem { kind: "proc", path: "/proc", options: &[], access: Access::Kernel },
-    KernelFileSystem { kind: "sysfs", path: "/sys", options: &[], access: Access::Kernel },
-    KernelFileSystem {
-        kind: "tmpfs",
-        path: "/run",
-        options: &[Parameter::Text("mode", "0755")],
-        access: Access::ReadWrite,
-    },
+    KernelFileSystem { kind: "devtmpfs", path: "/dev", options: c"mode=0755", access: Access::Devices },
+    KernelFileSystem { kind: "proc", path: "/proc", options: c"", access: Access::Kernel },
+    KernelFileSystem { kind: "sysfs", path: "/sys", options: c"", access: Access::Kernel },
+    KernelFileSystem { kind: "tmpfs", path: "/run", options: c"mode=0755", access: Access::ReadWrite },
 ];
 
 /// Mounts devtmpfs, proc, sysfs and the tmpfs of /run, making the directories where the initramfs has none, and sees to
@@ -46,9 +38,9 @@ pub fn prepare() -> Result<(), Failure> {
             let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::Io };
             Failure::new(reason, kind, error)
         };
-        // It is there, or the attach says that it is not.
+        // It is there, or the mount says that it is not.
         let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
-        Mount::new(kind, kind, options, access).and_then(|mount| mount.attach(path)).map_err(failed)?;
+        mounts::mount_at(kind, path, options, access).map_err(failed)?;
     }
     kernel_edge::stdio::fill_standard_descriptors();
     kernel_edge::power::ignore_ctrl_alt_del();

@@ -4,6 +4,7 @@
 use core::fmt::{self, Write};
 
 use boot_record::reason::Reason;
+use heapless::string::StringView;
 
 /// A device or candidate as the console names it: `vda2`, `vda1:/initoverlayfs/initoverlayfs_7.raw`.
 pub type DeviceLabel = heapless::String<{ boot_record::boot_json::MAX_DEVICE }>;
@@ -22,6 +23,12 @@ pub struct Failure {
 impl Failure {
     /// A failure of `device`.
     pub fn new(reason: Reason, device: &str, detail: impl fmt::Display) -> Self {
+        Self::of(reason, device, &detail)
+    }
+
+    /// In one piece for all types of errors, and not in a copy for each.
+    #[inline(never)]
+    fn of(reason: Reason, device: &str, detail: &dyn fmt::Display) -> Self {
         Self { reason, device: device.into(), detail: detail.to_string().into_boxed_str() }
     }
 }
@@ -31,8 +38,16 @@ const CUT: char = '…';
 
 /// `value` as text of at most `N` bytes, three or more. What does not fit is cut at a character's end, and [`CUT`] says so.
 pub fn text<const N: usize>(value: impl fmt::Display) -> heapless::String<N> {
-    struct Filling<const N: usize>(heapless::String<N>);
-    impl<const N: usize> Write for Filling<N> {
+    let mut text = heapless::String::new();
+    fill(&mut text, &value);
+    text
+}
+
+/// In one piece for all types and lengths, as [`Failure::of`].
+#[inline(never)]
+fn fill(text: &mut StringView, value: &dyn fmt::Display) {
+    struct Filling<'a>(&'a mut StringView);
+    impl Write for Filling<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             // Whole, or as much as there is room for.
             self.0
@@ -40,11 +55,8 @@ pub fn text<const N: usize>(value: impl fmt::Display) -> heapless::String<N> {
                 .or_else(|_| text.chars().try_for_each(|character| self.0.push(character).map_err(|_| fmt::Error)))
         }
     }
-    let mut filling = Filling(heapless::String::new());
-    let is_whole = write!(filling, "{value}").is_ok();
-    let Filling(mut text) = filling;
+    let is_whole = write!(Filling(text), "{value}").is_ok();
     while !is_whole && text.push(CUT).is_err() && text.pop().is_some() {}
-    text
 }
 
 #[cfg(test)]

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Stage 10: [`MountedRoot`] -> exec of init.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::ffi::CString;
 
 use boot_record::boot_json::{BootRecord, MAX_JSON};
 use boot_record::event::Event;
 use boot_record::modules::List;
 use boot_record::reason::Reason;
-use kernel_edge::{Errno, file, mounts};
+use kernel_edge::{Errno, file, mounts, process};
 use rustix::fs::Mode;
 
 use crate::activate::MountedRoot;
-use crate::config::{CERTIFICATES, CONFIG, Settings};
+use crate::config::Settings;
 use crate::early::{KERNEL_FILE_SYSTEMS, KernelFileSystem};
 use crate::failure::{Failure, text};
 use crate::journal::{Journal, write_log};
-use crate::modules::{LIST, path_of};
+use crate::modules::path_of;
 
 /// Where the root hangs until it is moved to `/`.
 const SYSROOT: &str = "/sysroot";
@@ -40,7 +39,13 @@ pub fn hand_over(
     journal: &mut Journal,
 ) -> Failure {
     let label = mounted.device.facts().label.clone();
-    match prepare(mounted, settings, modules, record) {
+    if !mounted.transition
+        && let Err(error) = mounted.device.backing().keep_file()
+    {
+        // What is read is verified in any case; but the file may be taken from under the root.
+        journal.refused(&Failure::new(Reason::Io, &label, format_args!("not held: {error}")));
+    }
+    match prepare(mounted, modules, record) {
         Ok(()) => {
             journal.log(&Event::HandOver {
                 init: &settings.config.init,
@@ -53,44 +58,39 @@ pub fn hand_over(
             let _ = write_log(LOG);
             journal.close();
             let init = settings.config.init.as_str();
-            let error = Command::new(init).env_clear().env("HOME", "/").env("TERM", "linux").exec();
-            let corrupt = error.raw_os_error() == Some(Errno::IO.raw_os_error());
-            let reason = if corrupt { Reason::Corrupt } else { Reason::InitMissing };
-            Failure::new(reason, &label, format_args!("exec {init}: {error}"))
+            let errno = CString::new(init)
+                .map_or(Errno::INVAL, |program| process::execute(&program, &[c"HOME=/", c"TERM=linux"]));
+            let reason = if errno == Errno::IO { Reason::Corrupt } else { Reason::InitMissing };
+            Failure::new(reason, &label, format_args!("exec {init}: {errno}"))
         }
         Err(detail) => Failure::new(Reason::Io, &label, detail),
     }
 }
 
-fn prepare(mounted: MountedRoot, settings: &Settings, modules: &List, record: &BootRecord) -> Result<(), String> {
+fn prepare(mounted: MountedRoot, modules: &List, record: &BootRecord) -> Result<(), String> {
     write_record(record).map_err(|error| format!("{RECORD}: {error}"))?;
 
-    let MountedRoot { root, mut device, transition } = mounted;
-    if !transition {
-        // In a transition the ESP is free soon: not a write to it that is not needed. A write-protected one cannot be
-        // updated by anyone, and boots all the same.
-        let _ = device.let_esp_be_written();
-    }
+    let MountedRoot { root, mut device, .. } = mounted;
     let _ = rustix::fs::mkdir(SYSROOT, Mode::from_raw_mode(0o755));
     root.attach(SYSROOT).map_err(|error| error.to_string())?;
     device.remove_after_use().map_err(|error| error.to_string())?;
     for KernelFileSystem { path, .. } in KERNEL_FILE_SYSTEMS {
         mounts::move_mount(path, &text::<32>(format_args!("{SYSROOT}{path}"))).map_err(|error| error.to_string())?;
     }
-    free_initramfs(settings, modules);
+    free_initramfs(modules);
     mounts::switch_root(SYSROOT).map_err(|error| error.to_string())
 }
 
-fn write_record(record: &BootRecord) -> Result<(), std::io::Error> {
+fn write_record(record: &BootRecord) -> Result<(), Errno> {
     let mut buffer = vec![0_u8; MAX_JSON];
-    let len = record.to_json(&mut buffer).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+    let len = record.to_json(&mut buffer).map_err(|_| Errno::FBIG)?;
     rustix::fs::mkdir(RECORD_FOLDER, Mode::from_raw_mode(0o755))?;
-    Ok(file::write_all(file::create(RECORD)?, buffer.get(..len).unwrap_or_default())?)
+    file::write_all(file::create(RECORD)?, buffer.get(..len).unwrap_or_default())
 }
 
-/// Unlinks what the mini-initramfs holds, so that its memory is free once init runs. Only names that we know, and
+/// Unlinks what is large in the mini-initramfs, so that its memory is free once init runs. Only names that we know, and
 /// only where the root is the initramfs: never the files of a disk.
-fn free_initramfs(settings: &Settings, modules: &List) {
+fn free_initramfs(modules: &List) {
     const RAMFS_MAGIC: u64 = 0x8584_58f6;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
     let in_memory = rustix::fs::statfs("/").is_ok_and(|stat| {
@@ -100,13 +100,8 @@ fn free_initramfs(settings: &Settings, modules: &List) {
     if !in_memory {
         return;
     }
-    for name in &settings.config.certificates {
-        let _ = rustix::fs::unlink(&*text::<128>(format_args!("{CERTIFICATES}/{name}")));
-    }
     for module in modules {
         let _ = rustix::fs::unlink(&*path_of(&module.name));
     }
-    for path in [CONFIG, LIST, "/init"] {
-        let _ = rustix::fs::unlink(path);
-    }
+    let _ = rustix::fs::unlink("/init");
 }

@@ -22,15 +22,15 @@ pub struct Journal {
     kmsg: Option<Kmsg>,
     open: Option<(Stage, u64)>,
     /// The stages that ended.
-    pub stages: heapless::Vec<StageRecord, MAX_STAGES>,
+    pub stages: Box<heapless::Vec<StageRecord, MAX_STAGES>>,
     /// The disks and candidates that were refused.
-    pub refused: heapless::Vec<Refusal, MAX_REFUSED>,
+    pub refused: Box<heapless::Vec<Refusal, MAX_REFUSED>>,
 }
 
 impl Journal {
     /// A log without a console yet.
-    pub const fn new() -> Self {
-        Self { kmsg: None, open: None, stages: heapless::Vec::new(), refused: heapless::Vec::new() }
+    pub fn new() -> Self {
+        Self { kmsg: None, open: None, stages: Box::default(), refused: Box::default() }
     }
 
     /// From here on lines go to the kernel log, and events also to the memory that outlives a reset. What cannot be opened

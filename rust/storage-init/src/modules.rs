@@ -20,7 +20,7 @@ use crate::config::read_file;
 use crate::failure::{Failure, text};
 
 /// The list's place in the mini-initramfs.
-pub const LIST: &str = "/etc/initoverlayfs/modules.list";
+const LIST: &str = "/etc/initoverlayfs/modules.list";
 
 /// Path of a module's file in the mini-initramfs.
 pub type ModulePath = heapless::String<80>;

@@ -8,8 +8,8 @@ use boot_formats::file_name::Tries;
 use boot_formats::version;
 use boot_record::config::Source;
 
+use crate::esp::Esp;
 use crate::failure::DeviceLabel;
-use crate::sources::Esp;
 
 /// Most candidates of a disk that are tried; of more, the newest.
 pub const CANDIDATES: usize = 16;
@@ -62,7 +62,7 @@ impl Origin {
 
 /// The candidates of a disk, best first.
 #[derive(Debug, Default)]
-pub struct Candidates(heapless::Vec<Candidate, CANDIDATES>);
+pub struct Candidates(Box<heapless::Vec<Candidate, CANDIDATES>>);
 
 impl Candidates {
     /// Forgets all of them: their file systems are no longer used.

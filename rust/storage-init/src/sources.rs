@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where DDIs come from: the configured sources of one disk.
 
-mod esp;
 mod esp_file;
 mod partition;
-
-pub use esp::Esp;
 
 use boot_formats::dps::Role;
 use boot_formats::gpt::{self, Table, Which};
@@ -13,8 +10,8 @@ use boot_formats::json::decimal;
 use boot_record::config::{Config, Source};
 use boot_record::event::Event;
 use boot_record::reason::Reason;
+use kernel_edge::file;
 
-use crate::config::read_file;
 use crate::discover::BlockDevice;
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
@@ -119,8 +116,8 @@ fn node(disk: &BlockDevice, partition: &gpt::Partition, which: Which) -> Result<
     let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
     let name: DeviceLabel = text(format_args!("{}{between}{}", disk.name, partition.number));
     let sysfs = |attribute: &str| -> Option<u64> {
-        let path: heapless::String<256> = text(format_args!("/sys/class/block/{name}/{attribute}"));
-        decimal(read_file(&path, SYSFS_NUMBER).ok()?.trim_ascii_end())
+        let path: heapless::String<256> = text(format_args!("/sys/block/{}/{name}/{attribute}", disk.name));
+        decimal(file::read(&path, SYSFS_NUMBER).ok()?.trim_ascii_end())
     };
     match (sysfs("start"), sysfs("size")) {
         // In units of 512 bytes, whatever the disk's sectors (block/partitions/core.c).

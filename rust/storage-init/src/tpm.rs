@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use boot_record::config::Config;
+use boot_record::config::{Config, Volume};
 use boot_record::event::Event;
 use kernel_edge::process::{self, Channel, End, Worker};
 use tpm_unlock::child;
@@ -15,6 +15,8 @@ use tpm_unlock::messages::{Banks, MAX_MESSAGE, Ran, Reply, Request, State};
 
 use crate::failure::text;
 
+/// Whether this binary can talk to one.
+pub const BUILT_IN: bool = cfg!(feature = "tpm");
 /// What a message takes beyond what the TPM may take.
 const SLACK: Duration = Duration::from_millis(250);
 /// What a volume takes beyond what the TPM may take: two derivations of as many rounds as a header may ask for
@@ -105,7 +107,9 @@ impl Tpm {
     /// # Errors
     /// [`Failed`]; an answer that does not come, or cannot be read, leaves the register's state unknown.
     pub fn measure(&mut self, pcr: u8, event: &str, alive: impl Fn()) -> Result<Extended, Failed> {
-        self.extend(&Request::Measure { pcr, event }, alive)
+        // A command for a volume may be under way, and has its own time.
+        let patience = self.patience.saturating_mul(2);
+        self.extend(&Request::Measure { pcr, event }, patience, alive)
     }
 
     /// Extends the register once more, so that nothing unseals any longer.
@@ -113,23 +117,37 @@ impl Tpm {
     /// # Errors
     /// As [`Tpm::measure`].
     pub fn latch(&mut self, pcr: u8, alive: impl Fn()) -> Result<Extended, Failed> {
-        self.extend(&Request::Latch { pcr }, alive)
+        self.extend(&Request::Latch { pcr }, self.patience, alive)
     }
 
-    fn extend(&mut self, request: &Request<'_>, alive: impl Fn()) -> Result<Extended, Failed> {
+    fn extend(&mut self, request: &Request<'_>, patience: Duration, alive: impl Fn()) -> Result<Extended, Failed> {
         self.ask(request)?;
-        self.answer(self.patience.saturating_add(SLACK), alive, |reply| match *reply {
+        self.answer(patience.saturating_add(SLACK), alive, |reply| match *reply {
             Reply::Extended { banks, logged } => Some(Extended { banks, logged }),
             _ => None,
         })
     }
 
-    /// Asks for a volume to be opened; [`Tpm::unlocked`] says what came of it, in the order of the requests.
+    /// Has it prepare a volume, of which nothing is heard until it is to be opened.
     ///
     /// # Errors
     /// The process is gone.
-    pub fn unlock(&self, request: &Request<'_>) -> Result<(), Failed> {
-        self.ask(request)
+    pub fn prepare(&self, volume: &Volume, node: &str, config: &Config) -> Result<(), Failed> {
+        self.ask(&Request::Prepare {
+            name: &volume.name,
+            node,
+            measured: config.measure_pcr,
+            discards: config.unlock_discard,
+            any_registers: config.dangerously_unlock_any_registers,
+        })
+    }
+
+    /// Asks for a volume to be opened that was prepared; [`Tpm::unlocked`] says what came of it, in the order of the requests.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn unlock(&self, name: &str) -> Result<(), Failed> {
+        self.ask(&Request::Unlock { name })
     }
 
     /// Waits for a volume to be open; gives the UUID of its header.
@@ -182,15 +200,17 @@ impl Tpm {
         Err(failed)
     }
 
-    /// Has it end. It is gone afterwards, by itself or not: its memory and its hold on the TPM too.
+    /// Has it undo what it prepared, and end. It is gone afterwards, by itself or not: its memory and its hold on the TPM too.
     ///
     /// # Errors
     /// [`Stuck`] where that is not so.
     pub fn finish(self, alive: impl Fn()) -> Result<(), Stuck> {
         let stuck = match self.worker {
             Some(worker) => {
-                // Where it does not take the message it is gone already, or hangs and is killed.
+                // Where it does not take the message it is gone already, or hangs and is killed. It tells what the TPM was sent, and
+                // nothing else: what is received is its end.
                 let _ = worker.channel.send(&Request::Finish.encode());
+                let _ = receive(&worker.channel, &mut [0; MAX_MESSAGE], self.patience.saturating_add(SLACK), &alive);
                 worker.end(END, alive) == End::Stuck
             }
             None => self.stuck,
@@ -228,7 +248,8 @@ fn log(Ran { command, answer, start_us, took_us }: &Ran) {
 
 /// What this process is, where it is not PID 1: the `tpm-unlock` process if it is called so and has a socket to PID 1.
 pub fn run_as_child() -> Option<i32> {
-    if !process::is_called(child::NAME) {
+    // Nothing else of this program leads to what talks to a TPM: without the feature, none of it is linked.
+    if !BUILT_IN || !process::is_called(child::NAME) {
         return None;
     }
     let channel = Channel::inherited()?;

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Stage 9: the volumes that the TPM opens.
 //!
-//! Asked for as soon as the image is measured, so that the `tpm-unlock` process works while the image is mounted; waited for before
-//! init is executed. The key is never here: PID 1 names a partition, and learns whether there is a device.
+//! Named to the `tpm-unlock` process as soon as its partition is known, so that it gets ready while the image is verified; asked for as soon
+//! as that is measured, so that it works while the image is mounted; waited for before init is executed. The key is never here: PID 1 names a
+//! partition, and learns whether there is a device.
 
 use std::os::fd::OwnedFd;
 
 use boot_record::boot_json::VolumeRecord;
-use boot_record::config::{Config, MAX_VOLUMES, UnlockFailure};
+use boot_record::config::{CmdlineOther, Config, MAX_VOLUMES, UnlockFailure};
 use boot_record::reason::Reason;
 use kernel_edge::{Errno, file};
 use tpm_policy::signatures::MAX_FILE;
 use tpm_unlock::child::SIGNATURES;
-use tpm_unlock::messages::Request;
 
-use crate::config::read_all;
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
 use crate::select::{Candidate, Origin};
 use crate::tpm::{Extended, Failed, Tpm};
 
-/// The partitions of the configured volumes, as far as they were seen on the disk that was searched last: that of the candidates.
+/// The configured volumes, each with the partition that it lies on once one was seen.
 #[derive(Debug, Default)]
-pub struct Volumes {
-    nodes: [Option<DeviceLabel>; MAX_VOLUMES],
-    asked: [bool; MAX_VOLUMES],
+pub struct Volumes([Option<Found>; MAX_VOLUMES]);
+
+/// The partition of a volume.
+#[derive(Debug)]
+struct Found {
+    node: DeviceLabel,
+    prepared: bool,
+    asked: bool,
 }
 
 /// What was opened.
@@ -37,27 +41,40 @@ pub struct Unlocked {
 }
 
 impl Volumes {
-    /// The volume at `place` of the configuration lies on this partition. The first that is seen counts.
+    /// The volume at `place` of the configuration lies on this partition. That of the disk that was searched last counts, which is the one with
+    /// the candidates.
     pub fn found(&mut self, place: usize, node: DeviceLabel) {
-        if let Some(known) = self.nodes.get_mut(place) {
-            known.get_or_insert(node);
+        if let Some(known) = self.0.get_mut(place)
+            && known.as_ref().is_none_or(|known| known.node != node)
+        {
+            *known = Some(Found { node, prepared: false, asked: false });
         }
     }
 
-    /// Asks for every volume whose partition is known.
+    /// Has every volume prepared whose partition is known. None where the command line may have words that nobody allowed: then none
+    /// will be opened.
+    pub fn prepare(&mut self, config: &Config, tpm: &Tpm) {
+        if config.cmdline_other != CmdlineOther::Refuse {
+            return;
+        }
+        for (volume, found) in config.volumes.iter().zip(&mut self.0) {
+            if let Some(found) = found
+                && !found.prepared
+            {
+                // What is not prepared is not asked for, and reported when it is waited for.
+                found.prepared = tpm.prepare(volume, &found.node, config).is_ok();
+            }
+        }
+    }
+
+    /// Asks for every volume that was prepared, now that the image is measured.
     pub fn request(&mut self, config: &Config, tpm: &Tpm) {
-        for ((volume, node), asked) in config.volumes.iter().zip(&self.nodes).zip(&mut self.asked) {
-            // Not twice: where nothing could be measured, another candidate may come after the first.
-            let (Some(node), false) = (node, *asked) else { continue };
-            let request = Request::Unlock {
-                name: &volume.name,
-                node,
-                measured: config.measure_pcr,
-                discards: config.unlock_discard,
-                any_registers: config.dangerously_unlock_any_registers,
-            };
-            // What is not asked for is reported when it is waited for.
-            *asked = tpm.unlock(&request).is_ok();
+        for (volume, found) in config.volumes.iter().zip(&mut self.0) {
+            if let Some(found) = found
+                && found.prepared
+            {
+                found.asked = tpm.unlock(&volume.name).is_ok();
+            }
         }
     }
 
@@ -75,10 +92,10 @@ impl Volumes {
     ) -> Result<Unlocked, Failure> {
         let mut unlocked = Unlocked::default();
         let mut first = None;
-        for ((volume, node), asked) in config.volumes.iter().zip(&self.nodes).zip(&self.asked) {
-            let opened = match (node, tpm.as_deref_mut()) {
+        for (volume, found) in config.volumes.iter().zip(&self.0) {
+            let opened = match (found, tpm.as_deref_mut()) {
                 (None, _) => Err(shut(&volume.name, "no such partition on the disks that were searched")),
-                (Some(_), Some(Ok(tpm))) if *asked => {
+                (Some(Found { asked: true, .. }), Some(Ok(tpm))) => {
                     tpm.unlocked(&alive).map_err(|failed| shut(&volume.name, failed.detail))
                 }
                 (Some(_), Some(Err(failed))) => Err(shut(&volume.name, &failed.detail)),
@@ -121,7 +138,7 @@ pub fn offer_signatures(candidate: &Candidate) {
     let bytes = match &candidate.origin {
         Origin::EspFile { esp, path, .. } => {
             let name = signatures_name(path, candidate.tries.is_some());
-            esp.files().open(&name).and_then(|fd| read_all(fd, MAX_FILE)).ok()
+            esp.files().open(&name).and_then(|fd| file::read_all(fd, MAX_FILE)).ok()
         }
         Origin::Partition { .. } => None,
     };
@@ -145,7 +162,7 @@ fn offer(path: &str, signatures: Option<&[u8]>) -> Result<(), Errno> {
     }
     let Some(bytes) = signatures else { return Ok(()) };
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
-    std::fs::create_dir_all(folder).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    file::make_folders(folder)?;
     let file: OwnedFd = file::create(path)?;
     file::write_all(&file, bytes)
 }

@@ -5,12 +5,11 @@
 //! the layout, the signature's form, the signer, the hash tree's header, and last the signature itself: by the kernel when
 //! it loads the dm-verity table, or by [`user_space`] before that. Which of the two is the configuration's choice.
 
-mod data;
+mod backing;
 mod signer;
 mod user_space;
 
 use std::ffi::CString;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use boot_formats::ddi::{self, Layout};
@@ -24,18 +23,17 @@ use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::keyring::UserKey;
-use kernel_edge::loop_device::{self, LoopDevice, Part};
+use kernel_edge::loop_device;
 use kernel_edge::{dm, verity as kernel_verity};
 
 use crate::config::{Anchor, Settings};
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::select::{Candidate, Origin};
-use crate::sources::Esp;
 use crate::{measure, table};
 
-pub use data::DataDevice;
+pub use backing::Backing;
+use backing::EspFile;
 pub use signer::Signer;
-pub use user_space::BUILT_IN as USER_SPACE_BUILT_IN;
 
 /// What is known of a DDI once its signature is accepted.
 #[derive(Clone, Debug)]
@@ -63,8 +61,7 @@ pub struct SignedRoot {
     facts: Facts,
     // In the order in which they must go.
     verity: dm::Device,
-    data: DataDevice,
-    parent: Parent,
+    backing: Backing,
 }
 
 impl SignedRoot {
@@ -74,26 +71,8 @@ impl SignedRoot {
     }
 
     /// Takes it apart, for who can show that it was measured.
-    pub fn into_parts(self, _: &measure::Done) -> (Facts, dm::Device, DataDevice, Parent) {
-        (self.facts, self.verity, self.data, self.parent)
-    }
-}
-
-/// The block device that holds the whole DDI.
-#[derive(Debug)]
-pub enum Parent {
-    /// A loop device over a file of a mounted ESP. It keeps the file's clusters the file's, whatever becomes of its name.
-    Loop(LoopDevice, Rc<Esp>),
-    /// A partition.
-    Partition(ReadOnly),
-}
-
-impl Parent {
-    fn device(&self) -> &ReadOnly {
-        match self {
-            Self::Loop(device, _) => device.device(),
-            Self::Partition(device) => device,
-        }
+    pub fn into_parts(self, _: &measure::Done) -> (Facts, dm::Device, Backing) {
+        (self.facts, self.verity, self.backing)
     }
 }
 
@@ -113,39 +92,32 @@ impl Blame<'_> {
 pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
     let blame = Blame(&candidate.label);
     let image = open(candidate)?;
-    // First, so that vfat finds its table read.
     let run = match &candidate.origin {
         Origin::EspFile { esp, .. } => esp.run_of(&image),
         Origin::Partition { .. } => None,
     };
-    let (described, signer, anchor) = describe(&image, &settings.anchors, &blame)?;
+    // Where vfat need not be asked, it is not: what it has not read, it reads cluster by cluster.
+    let (described, signer, anchor) = describe(run.as_ref().unwrap_or(&image), &settings.anchors, &blame)?;
     let judge = match settings.config.signature {
         SignaturePath::Kernel => Judge::Kernel,
         SignaturePath::UserSpace => Judge::UserSpace(user_space::check(&described.signature, anchor, &blame)?),
     };
 
-    let loop_failure = |error| match error {
-        loop_device::Error::NoLoop(_) => blame.failure(Reason::KernelLacks, error),
-        _ => blame.failure(Reason::Io, error),
-    };
     let control = dm::Control::open().map_err(|error| blame.failure(Reason::KernelLacks, error))?;
-    let root = described.layout.root;
-    let (parent, data) = match &candidate.origin {
+    let backing = match &candidate.origin {
         Origin::EspFile { esp, sector_size, .. } => {
-            let device = LoopDevice::over(image.as_fd(), Part::WHOLE, *sector_size).map_err(loop_failure)?;
-            let data = match run.and_then(|run| Some((esp.device()?, part_of(run, root)?))) {
-                Some((partition, bytes)) => DataDevice::run(partition, bytes, *sector_size),
-                None => DataDevice::linear(&control, device.device(), root, described.signature.root_hash),
-            };
-            (Parent::Loop(device, Rc::clone(esp)), data)
+            let file = EspFile { image, esp: Rc::clone(esp), sector_size: *sector_size, run };
+            Backing::of_file(file, &described.layout)
         }
         Origin::Partition { .. } => {
-            let data = DataDevice::linear(&control, &image, root, described.signature.root_hash);
-            (Parent::Partition(image), data)
+            Backing::of_partition(image, &control, &described.layout, described.signature.root_hash)
         }
     };
-    let data = data.map_err(|error| blame.failure(Reason::Io, error))?;
-    let verity = described.map_verity(&control, parent.device(), &data, &judge, &blame)?;
+    let backing = backing.map_err(|error| match error {
+        backing::Error::Loop(loop_device::Error::NoLoop(_)) => blame.failure(Reason::KernelLacks, error),
+        _ => blame.failure(Reason::Io, error),
+    })?;
+    let verity = described.map_verity(&control, &backing, &judge, &blame)?;
     Ok(SignedRoot {
         facts: Facts {
             label: candidate.label.clone(),
@@ -156,8 +128,7 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
             superblock: described.superblock,
         },
         verity,
-        data,
-        parent,
+        backing,
     })
 }
 
@@ -225,8 +196,7 @@ impl Described {
     fn map_verity(
         &self,
         control: &dm::Control,
-        parent: &ReadOnly,
-        data: &DataDevice,
+        backing: &Backing,
         judge: &Judge,
         blame: &Blame<'_>,
     ) -> Result<dm::Device, Failure> {
@@ -235,11 +205,13 @@ impl Described {
         let name: heapless::String<128> = text(format_args!("{root_hash}-verity"));
         let uuid: heapless::String<128> = text(format_args!("CRYPT-VERITY-{}-{name}", Hex(&self.superblock.uuid)));
 
+        let number = |error| blame.failure(Reason::Io, error);
+        let (hash, offset) = backing.tree().map_err(number)?;
         // Of 4096 bytes: `require_4k` saw to it.
-        let hash_offset_blocks = self.layout.verity.offset >> 12;
+        let hash_offset_blocks = offset >> 12;
         let table = kernel_verity::Table {
-            data: data.number().map_err(|error| blame.failure(Reason::Io, error))?,
-            hash: parent.number().map_err(|error| blame.failure(Reason::Io, error))?,
+            data: backing.data().map_err(number)?,
+            hash,
             block_sizes: (self.superblock.data_block_size, self.superblock.hash_block_size),
             data_blocks: self.superblock.data_blocks,
             hash_start_block: hash_offset_blocks.saturating_add(self.superblock.hash_start_block()),
@@ -272,12 +244,6 @@ const fn reason_of(error: &kernel_verity::Error) -> Reason {
         | kernel_verity::Error::SignatureRequired(_) => Reason::KernelLacks,
         kernel_verity::Error::Table(_) => Reason::Io,
     }
-}
-
-/// Where `inner` lies, a part of what begins with the first byte of `outer`.
-fn part_of(outer: ByteRange, inner: ByteRange) -> Option<ByteRange> {
-    let bytes = ByteRange { offset: outer.offset.checked_add(inner.offset)?, len: inner.len };
-    outer.contains(&bytes).then_some(bytes)
 }
 
 /// The first bytes of a partition, at most `most`.

@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The `tpm-unlock` process: owns the TPM from the moment that it is there, and does what PID 1 asks for, one request after the
-//! other.
+//! other; while nothing is asked for, what volumes need that are to be opened later.
+//!
+//! That is done in steps of one command at most. A request that comes meanwhile waits for the end of one: the image is measured as soon as
+//! ever it is verified.
 //!
 //! It waits for the TPM while PID 1 looks for disks. It logs nothing, and writes nothing but systemd's measurement log and, for a
 //! volume that it opened, a record for udev; a panic ends it without a word, which PID 1 notices as it notices any end.
 
 use core::time::Duration;
-use std::io::Read;
 use std::time::Instant;
 
 use kernel_edge::process::{self, Channel};
 use kernel_edge::uevents::Socket;
-use kernel_edge::{Errno, clock, random, tpm as kernel_tpm};
-use tpm_policy::Bank;
+use kernel_edge::{Errno, clock, file, random, tpm as kernel_tpm};
 use tpm_policy::event::LATCH;
 
-use crate::mapping::{Partition, map};
+use crate::banks::{ActiveBanks, active_banks};
+use crate::mapping::map;
 use crate::measure_log;
 use crate::messages::{Banks, MAX_MESSAGE, Message, Ran, Reply, Request, State};
 use crate::pcr::measure;
 use crate::stack::scrubbed;
 use crate::tpm::{NoEntropy, Tpm};
 use crate::transport::{Transport, TransportError};
-use crate::unlock::{Rules, unlock};
+use crate::unlock::Rules;
+use crate::volumes::{Named, Volumes};
 use crate::wire::{CommandCode, HEADER, ResponseCode};
 
 /// The name by which the boot binary is this process.
 pub const NAME: &str = "tpm-unlock";
 /// Signatures of policies: what PID 1 found beside the image, where systemd looks too; then what systemd-stub took out of the kernel.
 pub const SIGNATURES: [&str; 2] = ["/run/systemd/tpm2-pcr-signature.json", "/.extra/tpm2-pcr-signature.json"];
-/// Most bytes of them, as a number of the type that files count in; one more is refused where they are parsed.
-const MAX_SIGNATURES: u64 = tpm_policy::signatures::MAX_FILE as u64;
 /// Most commands of one request that PID 1 is told of: twice those of a signed policy.
 const MAX_RAN: usize = 24;
 /// Most bytes of one uevent, which is only a reason to look again.
@@ -65,14 +66,7 @@ impl Transport for Kernel {
         let start_us = clock::now_us();
         let result = self.device.exchange(command, response, self.patience);
         self.remember(command, result.as_ref().ok().and_then(|len| response.get(..*len)), start_us);
-        result.map_err(|error| match error {
-            kernel_tpm::Error::Write(errno) => TransportError::Send { errno: errno.raw_os_error() },
-            kernel_tpm::Error::Short { needed, available } => TransportError::Short { needed, available },
-            kernel_tpm::Error::TimedOut => TransportError::TimedOut { after: self.patience },
-            kernel_tpm::Error::Poll(errno) | kernel_tpm::Error::Read(errno) => {
-                TransportError::Receive { errno: errno.raw_os_error() }
-            }
-        })
+        result.map_err(|error| TransportError::of_device(error, self.patience))
     }
 }
 
@@ -93,13 +87,24 @@ pub fn run(channel: &Channel) -> i32 {
         .map_err(|errno| Failed::new(State::Untouched, format_args!("memory cannot be locked: {errno}")))
         .and_then(|()| Owner::acquire(patience));
     loop {
+        if let Ok(owner) = &mut owner {
+            while !owner.volumes.are_ready() && channel.is_ready() == Ok(false) {
+                owner.step();
+            }
+        }
         let reply = match channel.receive(&mut buffer).map(Request::decode) {
             Ok(Ok(Request::Measure { pcr, event })) => answer(owner.as_mut(), |owner| owner.measure(pcr, event)),
             Ok(Ok(Request::Latch { pcr })) => answer(owner.as_mut(), |owner| owner.measure(pcr, LATCH)),
-            Ok(Ok(Request::Unlock { name, node, measured, discards, any_registers })) => {
+            Ok(Ok(Request::Prepare { name, node, measured, discards, any_registers })) => {
                 let rules = Rules { measured, any_registers };
+                if let Ok(owner) = &mut owner {
+                    owner.prepare(Named { name: name.into(), node: node.into(), rules, discards });
+                }
+                continue;
+            }
+            Ok(Ok(Request::Unlock { name })) => {
                 let opened = match &mut owner {
-                    Ok(owner) => scrubbed(|| owner.unlock(name, node, rules, discards)),
+                    Ok(owner) => scrubbed(|| owner.unlock(name)),
                     Err(failed) => Err(failed.clone()),
                 };
                 match &opened {
@@ -107,15 +112,24 @@ pub fn run(channel: &Channel) -> i32 {
                     Err(failed) => Reply::Failed { state: failed.state, detail: &failed.detail }.encode(),
                 }
             }
-            Ok(Ok(Request::Finish)) => return 0,
+            Ok(Ok(Request::Finish)) => {
+                if let Ok(owner) = &mut owner {
+                    owner.abandon();
+                }
+                return i32::from(tell(channel, &mut owner).is_err());
+            }
             _ => return 1,
         };
-        let ran = owner.as_mut().map(|owner| core::mem::take(&mut owner.tpm.transport().ran)).unwrap_or_default();
-        let messages = ran.into_iter().map(|ran| Reply::Ran(ran).encode()).chain([reply]);
-        if messages.map(|message| channel.send(&message)).any(|sent| sent.is_err()) {
+        if tell(channel, &mut owner).and_then(|()| channel.send(&reply)).is_err() {
             return 1;
         }
     }
+}
+
+/// Says which commands the TPM was sent.
+fn tell(channel: &Channel, owner: &mut Result<Owner, Failed>) -> Result<(), process::Error> {
+    let ran = owner.as_mut().map(|owner| core::mem::take(&mut owner.tpm.transport().ran)).unwrap_or_default();
+    ran.into_iter().try_for_each(|ran| channel.send(&Reply::Ran(ran).encode()))
 }
 
 fn answer<'a>(
@@ -148,8 +162,9 @@ impl Failed {
 /// Who owns the TPM.
 struct Owner {
     tpm: Tpm<Kernel>,
+    volumes: Volumes,
     patience: Duration,
-    banks: heapless::Vec<Bank, { Bank::ALL.len() }>,
+    banks: ActiveBanks,
 }
 
 impl Owner {
@@ -164,7 +179,9 @@ impl Owner {
         };
         let device = await_device(patience, kernel_tpm::Device::open, wait)?;
         let kernel = Kernel { device, patience, ran: heapless::Vec::new() };
-        Ok(Self { tpm: Tpm::new(kernel, entropy, patience), patience, banks: active_banks()? })
+        let banks = active_banks().map_err(|error| Failed::new(State::Untouched, format_args!("{error}")))?;
+        let tpm = Tpm::new(kernel, entropy, patience);
+        Ok(Self { tpm, volumes: Volumes::default(), patience, banks })
     }
 
     fn measure(&mut self, pcr: u8, event: &str) -> Result<Reply<'static>, Failed> {
@@ -176,28 +193,38 @@ impl Owner {
         Ok(Reply::Extended { banks: Banks::of(&self.banks), logged })
     }
 
+    fn prepare(&mut self, named: Named) {
+        self.tpm.extend_deadline(self.patience);
+        self.volumes.name(&mut self.tpm, named);
+    }
+
+    fn step(&mut self) {
+        self.tpm.extend_deadline(self.patience);
+        self.volumes.step(&mut self.tpm);
+    }
+
     /// Gives the volume's UUID.
-    fn unlock(&mut self, name: &str, node: &str, rules: Rules, discards: bool) -> Result<heapless::String<36>, Failed> {
+    fn unlock(&mut self, name: &str) -> Result<heapless::String<36>, Failed> {
         fn failed(error: impl core::fmt::Display) -> Failed {
             Failed::new(State::Untouched, format_args!("{error}"))
         }
         self.tpm.extend_deadline(self.patience);
-        let partition = Partition::open(node).map_err(failed)?;
         let signatures = signatures();
-        let opened = unlock(&mut self.tpm, &partition, rules, signatures.as_deref()).map_err(failed)?;
-        map(name, &partition, &opened, discards).map_err(failed)?;
+        let opened = self.volumes.open(&mut self.tpm, name, signatures.as_deref());
+        let (named, partition, opened) = opened.map_err(failed)?;
+        map(&named.name, &partition, &opened, named.discards).map_err(failed)?;
         Ok(opened.uuid)
+    }
+
+    fn abandon(&mut self) {
+        self.tpm.extend_deadline(self.patience);
+        self.volumes.abandon(&mut self.tpm);
     }
 }
 
-/// The first file of signatures that is there. One that cannot be read is none: then the policy that wants it says so.
+/// The first file of signatures that can be read, and is not longer than one may be. Without one, the policy that wants it says so.
 fn signatures() -> Option<Vec<u8>> {
-    SIGNATURES.into_iter().find_map(|path| {
-        let mut file = std::fs::File::open(path).ok()?.take(MAX_SIGNATURES.saturating_add(1));
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    })
+    SIGNATURES.into_iter().find_map(|path| file::read(path, tpm_policy::signatures::MAX_FILE).ok())
 }
 
 /// Opens the TPM as soon as it is there: looks again whenever `wait` has seen something happen, or the given time has passed.
@@ -220,26 +247,6 @@ fn await_device<D>(
         }
         wait(left)?;
     }
-}
-
-/// Every active bank that the kernel has a folder for. One of those that cannot be extended here (SM3) is refused by name.
-///
-/// A bank of an algorithm that the kernel does not know either (SHA-3) has no folder: the kernel names it in its own log (drivers/char/tpm/
-/// tpm-sysfs.c, "unsupported bank algorithm"), and it is left alone. Its registers stay as they are, for whoever comes later to put there
-/// what he likes; no policy of systemd's or of ours can be over them. To ask the TPM would be one command more at each boot.
-fn active_banks() -> Result<heapless::Vec<Bank, { Bank::ALL.len() }>, Failed> {
-    let failed = |detail: core::fmt::Arguments<'_>| Failed::new(State::Untouched, detail);
-    let names = kernel_tpm::banks().map_err(|errno| failed(format_args!("its banks: {errno}")))?;
-    let mut banks = heapless::Vec::new();
-    for name in &names {
-        let bank = Bank::of(name).ok_or_else(|| failed(format_args!("its bank {name} is not known")))?;
-        banks.push(bank).map_err(|_| failed(format_args!("it has one bank twice")))?;
-    }
-    if banks.is_empty() {
-        return Err(failed(format_args!("it has no active bank")));
-    }
-    banks.sort_unstable();
-    Ok(banks)
 }
 
 #[cfg(test)]

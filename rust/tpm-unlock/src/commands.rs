@@ -3,7 +3,7 @@
 
 use tpm_policy::name::Name;
 use tpm_policy::policy::{PolicyDigest, selection};
-use tpm_policy::{Bank, PcrMask};
+use tpm_policy::{Bank, Digest, PcrMask};
 
 use crate::tpm::{Authorization, Command, Error, Tpm};
 use crate::transport::Transport;
@@ -16,6 +16,8 @@ const VERIFIED: u16 = 0x8022;
 /// `TPM_ALG_RSASSA`, `TPM_ALG_SHA256`.
 const RSASSA: u16 = 0x0014;
 const SHA256: u16 = 0x000b;
+/// Registers that one `TPM2_PCR_Read` gives at most (part 2, 10.9.3: `TPML_DIGEST` holds eight).
+const AT_ONCE: usize = 8;
 /// Most bytes of a ticket's HMAC: SHA-512.
 const MAX_HMAC: usize = 64;
 
@@ -129,6 +131,60 @@ pub fn verify_signature<T: Transport>(
         let hmac = reader.sized_to(MAX_HMAC)?;
         Ok(Ticket { hierarchy, hmac: heapless::Vec::from_slice(hmac).unwrap_or_default() })
     })
+}
+
+/// `TPM2_PCR_Read` (part 3, 22.4) of registers of a bank: the values of the first of them, as many as the TPM gives at once; none where it
+/// has not that bank.
+///
+/// # Errors
+/// [`Error`].
+pub fn pcr_read<T: Transport>(
+    tpm: &mut Tpm<T>,
+    bank: Bank,
+    mask: PcrMask,
+) -> Result<heapless::Vec<(u8, Digest), AT_ONCE>, Error> {
+    let fill = |parameters: &mut Writer| parameters.raw(&selection(bank, mask)).map(|_| ());
+    run(tpm, plain(CommandCode::PcrRead, &[]), fill, |_, reader| {
+        reader.u32()?; // counter of updates
+        let given = selected(bank, reader)?;
+        let offset = reader.offset();
+        let found = reader.u32()?;
+        let mut values = heapless::Vec::new();
+        for register in given.iter() {
+            let offset = reader.offset();
+            let value = reader.sized_to(bank.digest_len())?;
+            let short = Malformed::Truncated { offset, needed: bank.digest_len(), available: value.len() };
+            let value = Digest::of_bytes(bank, value).ok_or(short)?;
+            // One that was not asked for is nobody's business, and there are no more than eight.
+            if mask.contains(register) {
+                let limit = AT_ONCE;
+                values.push((register, value)).map_err(|_| Malformed::TooLong {
+                    offset,
+                    found: limit.saturating_add(1),
+                    limit,
+                })?;
+            }
+        }
+        let expected = u32::try_from(given.iter().count()).unwrap_or(u32::MAX);
+        if found == expected { Ok(values) } else { Err(Malformed::Value { offset, found, expected }) }
+    })
+}
+
+/// `TPML_PCR_SELECTION` of a response: one of this bank, or none.
+fn selected(bank: Bank, reader: &mut Reader<'_>) -> Result<PcrMask, Malformed> {
+    let offset = reader.offset();
+    match reader.u32()? {
+        0 => return Ok(PcrMask::EMPTY),
+        1 => reader.expect_u16(bank.algorithm())?,
+        found => return Err(Malformed::Value { offset, found, expected: 1 }),
+    }
+    let offset = reader.offset();
+    let found = u32::from(reader.u8()?);
+    if found != 3 {
+        return Err(Malformed::Value { offset, found, expected: 3 });
+    }
+    let bits = reader.raw(3)?.iter().rev().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+    Ok(PcrMask::of_bits(bits).unwrap_or_default())
 }
 
 /// `TPM2_PolicyPCR` (part 3, 23.7): the registers are as they are.

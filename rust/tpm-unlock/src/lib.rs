@@ -10,7 +10,7 @@
 //! * What was loaded or begun in the TPM is flushed, also where something failed.
 //! * A LUKS2 volume is read as strictly as [`boot_formats::luks2`] does; [`token`] says how its key is sealed, [`keyslot`] takes
 //!   the volume key out by what was unsealed, [`volume`] reads what that takes, [`unlock`] does all of it, and [`mapping`] has the
-//!   kernel make a device of it.
+//!   kernel make a device of it. What needs no register is done before one is measured, for one of the [`volumes`] after the other.
 //! * Every refusal is typed: a locked TPM, another register, another key, no storage root key, a spoilt answer.
 //! * As a process of its own ([`child`]) it does what PID 1 asks it to ([`messages`]), and logs nothing: PID 1 does.
 //!
@@ -19,6 +19,7 @@
 //!
 //! Section numbers are those of the TCG's TPM 2.0 Library Specification, revision 1.59.
 
+pub mod banks;
 pub mod child;
 pub mod commands;
 mod kdf;
@@ -36,6 +37,7 @@ pub mod transport;
 pub mod unlock;
 pub mod unseal;
 pub mod volume;
+pub mod volumes;
 pub mod wire;
 
 pub use pcr::extend;

@@ -117,8 +117,7 @@ fn key_description(volume: &str, digest: u8) -> String {
 }
 
 fn write_record(number: block::DeviceNumber) -> Result<(), Errno> {
-    let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    std::fs::create_dir_all(UDEV_DATA).map_err(errno)?;
+    file::make_folders(UDEV_DATA)?;
     let record = file::create(&format!("{UDEV_DATA}/b{number}"))?;
     file::write_all(record, RECORD)
 }

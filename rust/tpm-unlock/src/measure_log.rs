@@ -109,8 +109,8 @@ impl Open {
 
 /// `1b4e28ba-2fa1-11d2-883f-0016d3cca427`, 16 bytes.
 fn boot_id() -> Result<[u8; 16], Error> {
-    let text = std::fs::read_to_string(BOOT_ID).map_err(|_| Error::BootId)?;
-    parse_boot_id(text.trim_ascii()).ok_or(Error::BootId)
+    let text = file::read(BOOT_ID, 64).map_err(|_| Error::BootId)?;
+    core::str::from_utf8(&text).ok().and_then(|text| parse_boot_id(text.trim_ascii())).ok_or(Error::BootId)
 }
 
 fn parse_boot_id(text: &str) -> Option<[u8; 16]> {

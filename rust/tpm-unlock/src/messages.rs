@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What PID 1 and the `tpm-unlock` process say to each other: one message there, one back, and before that one for each command that the
-//! TPM was sent meanwhile.
+//! What PID 1 and the `tpm-unlock` process say to each other: one message there, one back (or none, where it says so), and before that one
+//! for each command that the TPM was sent meanwhile.
 //!
 //! A message is a kind (one byte), numbers (big-endian) and texts (two bytes of length, UTF-8). Both ends are one program; what
 //! cannot be read is a bug in it and ends the connection.
@@ -39,9 +39,10 @@ pub enum Request<'a> {
         /// The register.
         pcr: u8,
     },
-    /// Open a volume and make its device, which stays when the process ends.
-    Unlock {
-        /// The device's name.
+    /// Get ready to open a volume, as far as no register is needed for that. It has no answer: that to [`Request::Unlock`] says what came of
+    /// it. Given again under a name, it is about another partition, and what was done for the one before is undone.
+    Prepare {
+        /// The name of the device that it will be.
         name: &'a str,
         /// The partition's node.
         node: &'a str,
@@ -52,7 +53,12 @@ pub enum Request<'a> {
         /// Dangerous: whether policies will do that nothing before the kernel is part of.
         any_registers: bool,
     },
-    /// The last: end. It has no answer but the end of the process.
+    /// Open a volume and make its device, which stays when the process ends.
+    Unlock {
+        /// The device's name, as it was given before.
+        name: &'a str,
+    },
+    /// The last: undo what was prepared and not used, and end. It has no answer but the end of the process.
     Finish,
 }
 
@@ -139,6 +145,7 @@ const MEASURE: u8 = 2;
 const LATCH: u8 = 3;
 const FINISH: u8 = 4;
 const UNLOCK: u8 = 5;
+const PREPARE: u8 = 6;
 const EXTENDED: u8 = 0x81;
 const FAILED: u8 = 0x82;
 const UNLOCKED: u8 = 0x83;
@@ -154,9 +161,10 @@ impl<'a> Request<'a> {
             Self::Begin { patience_ms } => parts(&[&[BEGIN], &patience_ms.to_be_bytes()], &[]),
             Self::Measure { pcr, event } => parts(&[&[MEASURE, pcr]], &[event]),
             Self::Latch { pcr } => parts(&[&[LATCH, pcr]], &[]),
-            Self::Unlock { name, node, measured, discards, any_registers } => {
-                parts(&[&[UNLOCK, measured, u8::from(discards), u8::from(any_registers)]], &[name, node])
+            Self::Prepare { name, node, measured, discards, any_registers } => {
+                parts(&[&[PREPARE, measured, u8::from(discards), u8::from(any_registers)]], &[name, node])
             }
+            Self::Unlock { name } => parts(&[&[UNLOCK]], &[name]),
             Self::Finish => parts(&[&[FINISH]], &[]),
         }
     }
@@ -171,11 +179,12 @@ impl<'a> Request<'a> {
             BEGIN => Self::Begin { patience_ms: reader.u32()? },
             MEASURE => Self::Measure { pcr: reader.u8()?, event: text(&mut reader)? },
             LATCH => Self::Latch { pcr: reader.u8()? },
-            UNLOCK => {
-                let (measured, discards, any) = (reader.u8()?, reader.u8()? == 1, reader.u8()? == 1);
+            PREPARE => {
+                let (measured, discards, any) = (reader.u8()?, flag(&mut reader)?, flag(&mut reader)?);
                 let (name, node) = (text(&mut reader)?, text(&mut reader)?);
-                Self::Unlock { name, node, measured, discards, any_registers: any }
+                Self::Prepare { name, node, measured, discards, any_registers: any }
             }
+            UNLOCK => Self::Unlock { name: text(&mut reader)? },
             FINISH => Self::Finish,
             found => return Err(Malformed::Value { offset: 0, found: u32::from(found), expected: u32::from(MEASURE) }),
         };
@@ -215,7 +224,7 @@ impl<'a> Reply<'a> {
         let mut reader = Reader::new(message);
         let reply = match reader.u8()? {
             RAN => Self::Ran(ran(&mut reader)?),
-            EXTENDED => Self::Extended { banks: Banks(reader.u8()?), logged: reader.u8()? == 1 },
+            EXTENDED => Self::Extended { banks: Banks(reader.u8()?), logged: flag(&mut reader)? },
             UNLOCKED => Self::Unlocked { uuid: text(&mut reader)? },
             FAILED => {
                 let state = match reader.u8()? {
@@ -232,6 +241,15 @@ impl<'a> Reply<'a> {
         };
         reader.end()?;
         Ok(reply)
+    }
+}
+
+fn flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
+    let offset = reader.offset();
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        found => Err(Malformed::Value { offset, found: u32::from(found), expected: 1 }),
     }
 }
 

@@ -6,6 +6,8 @@
 //! that the salt is encrypted to could: the salt says that the answer comes from a TPM with the key that was named, not that the key
 //! is the right one. docs/security.md has the consequence.
 
+mod create;
+
 use aes::Aes128;
 use cfb_mode::Decryptor;
 use cfb_mode::cipher::{AsyncStreamCipher, KeyIvInit};
@@ -18,10 +20,19 @@ use crate::tpm::{Authorization, Command, Error, Tpm};
 use crate::transport::Transport;
 use crate::wire::{CommandCode, Full, Malformed, NULL_HANDLE, Reader, Writer};
 
+pub use create::Created;
+
 /// Bytes of our nonces and of the TPM's: those of the session's hash.
 const NONCE: usize = 32;
-/// `TPM_SE_POLICY`.
-const POLICY: u8 = 1;
+/// `TPM_SE_HMAC`, `TPM_SE_POLICY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Proves that who speaks knows the salt: for an object that anybody may use.
+    Hmac = 0,
+    /// Asserts a policy too.
+    Policy = 1,
+}
 /// `TPM_ALG_SHA256`.
 const SHA256: u16 = 0x000b;
 /// `TPMT_SYM_DEF`: AES, 128 bits, CFB.
@@ -29,10 +40,12 @@ const AES_128_CFB: [u16; 3] = [0x0006, 128, 0x0043];
 /// `TPMA_SESSION`: the response's first parameter is encrypted. `continueSession` is not set: the TPM ends the session with the
 /// command that uses it, which saves a flush.
 const ENCRYPT: u8 = 1 << 6;
+/// `TPMA_SESSION`: the command's first parameter is encrypted.
+const DECRYPT: u8 = 1 << 5;
 /// The area of one session: handle, nonce, attributes, HMAC.
 type Area = heapless::Vec<u8, { 4 + 2 + NONCE + 1 + 2 + 32 }>;
 
-/// A policy session in the TPM. [`Session::flush`] it, or use it up by [`Session::unseal`].
+/// A session in the TPM. [`Session::flush`] it, or use it up by [`Session::unseal`] or [`Session::create`].
 pub struct Session {
     handle: u32,
     key: Secret,
@@ -44,12 +57,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn start<T: Transport>(tpm: &mut Tpm<T>, srk: &StorageRootKey) -> Result<Self, Error> {
+    pub fn start<T: Transport>(tpm: &mut Tpm<T>, srk: &StorageRootKey, kind: Kind) -> Result<Self, Error> {
         let command = CommandCode::StartAuthSession;
         let salt = srk.salt(&mut |bytes| tpm.fill_random(bytes))?;
         let mut nonce = [0; NONCE];
         tpm.fill_random(&mut nonce)?;
-        let parameters = start_parameters(&nonce, &salt.encrypted).map_err(|Full| Error::TooLong { command })?;
+        let parameters = start_parameters(&nonce, &salt.encrypted, kind).map_err(|Full| Error::TooLong { command })?;
         let response = tpm.run(&Command {
             code: command,
             handles: &[srk.handle(), NULL_HANDLE],
@@ -85,7 +98,9 @@ impl Session {
         if let Err(error) = tpm.fill_random(&mut nonce) {
             return Err((error.into(), self));
         }
-        let Ok(area) = self.authorize(command, name, &nonce) else { return Err((Error::TooLong { command }, self)) };
+        let Ok(area) = self.authorize(command, name, &[], ENCRYPT, &nonce) else {
+            return Err((Error::TooLong { command }, self));
+        };
         let response = match tpm.run(&Command {
             code: command,
             handles: &[object],
@@ -96,7 +111,7 @@ impl Session {
             Ok(response) => response,
             Err(error) => return Err((error, self)),
         };
-        let checked = self.check(command, response.parameters, response.authorization, &nonce);
+        let checked = self.check(command, response.parameters, response.authorization, ENCRYPT, &nonce);
         match checked.and_then(|tpm_nonce| self.decrypt(response.parameters, &tpm_nonce, &nonce, out)) {
             Ok(()) => Ok(()),
             Err(Refusal::Tampered) => Err((Error::Tampered { command }, self)),
@@ -112,12 +127,23 @@ impl Session {
         crate::commands::flush(tpm, self.handle)
     }
 
-    /// The authorization area of a command without parameters about one object (part 1, 19.6.5 and 18.7).
-    fn authorize(&self, command: CommandCode, name: &[u8], nonce: &[u8; NONCE]) -> Result<Area, ()> {
-        let parameters_digest = Sha256::new().chain_update(command.value().to_be_bytes()).chain_update(name).finalize();
-        let hmac = kdf::hmac(&*self.key, &[&parameters_digest, nonce, &self.tpm_nonce, &[ENCRYPT]]);
+    /// The authorization area of a command about one object (part 1, 19.6.5 and 18.7), with its parameters as they go over the wire.
+    fn authorize(
+        &self,
+        command: CommandCode,
+        name: &[u8],
+        parameters: &[u8],
+        attributes: u8,
+        nonce: &[u8; NONCE],
+    ) -> Result<Area, ()> {
+        let parameters_digest = Sha256::new()
+            .chain_update(command.value().to_be_bytes())
+            .chain_update(name)
+            .chain_update(parameters)
+            .finalize();
+        let hmac = kdf::hmac(&*self.key, &[&parameters_digest, nonce, &self.tpm_nonce, &[attributes]]);
         let mut area = Area::new();
-        for part in [&self.handle.to_be_bytes()[..], &[0, 32], nonce, &[ENCRYPT], &[0, 32], &hmac] {
+        for part in [&self.handle.to_be_bytes()[..], &[0, 32], nonce, &[attributes], &[0, 32], &hmac] {
             area.extend_from_slice(part).map_err(|_| ())?;
         }
         Ok(area)
@@ -129,6 +155,7 @@ impl Session {
         command: CommandCode,
         parameters: &[u8],
         authorization: &[u8],
+        expected: u8,
         nonce: &[u8; NONCE],
     ) -> Result<[u8; NONCE], Refusal> {
         let mut reader = Reader::new(authorization);
@@ -144,7 +171,7 @@ impl Session {
         // Both what protects it and what it protects are the sender's word: only the HMAC says that it is the TPM's, and
         // only the attribute that the secret was encrypted.
         if kdf::hmac_is(&*self.key, &[&parameters_digest, &tpm_nonce, nonce, &[attributes]], hmac)
-            && attributes == ENCRYPT
+            && attributes == expected
         {
             Ok(tpm_nonce)
         } else {
@@ -187,9 +214,9 @@ impl From<Malformed> for Refusal {
 }
 
 /// Part 3, 11.1.
-fn start_parameters(nonce: &[u8], encrypted_salt: &[u8]) -> Result<Writer, Full> {
+fn start_parameters(nonce: &[u8], encrypted_salt: &[u8], kind: Kind) -> Result<Writer, Full> {
     let mut parameters = Writer::new();
-    parameters.sized(nonce)?.sized(encrypted_salt)?.u8(POLICY)?;
+    parameters.sized(nonce)?.sized(encrypted_salt)?.u8(kind as u8)?;
     for word in AES_128_CFB {
         parameters.u16(word)?;
     }

@@ -15,7 +15,7 @@ use crate::commands;
 use crate::kdf::Secret;
 use crate::tpm::{Error, NoEntropy, Tpm};
 use crate::transport::Transport;
-use crate::wire::{CommandCode, Malformed, Reader};
+use crate::wire::{CommandCode, Full, Malformed, Reader, Writer};
 
 /// Where a TPM's owner keeps the key (TCG TPM v2.0 Provisioning Guidance, 7.8.1).
 pub const HANDLE: u32 = 0x8100_0001;
@@ -140,6 +140,15 @@ impl StorageRootKey {
         Ok(Self { handle, key: Key::parse(public_area)? })
     }
 
+    /// What systemd calls its algorithm.
+    #[must_use]
+    pub const fn algorithm(&self) -> &'static str {
+        match &self.key {
+            Key::P256(_) => "ecc",
+            Key::Rsa2048(_) => "rsa",
+        }
+    }
+
     /// Out of the TPM, by one command.
     ///
     /// # Errors
@@ -163,6 +172,25 @@ impl StorageRootKey {
             SaltError::NoEntropy => Error::NoEntropy,
             SaltError::TooLong => too_long,
         })
+    }
+}
+
+/// What [`StorageRootKey::of_token`] reads, of the object with this handle and public area.
+///
+/// # Errors
+/// [`SrkError::Algorithm`] of another name than by SHA-256.
+pub fn serialize(handle: u32, public_area: &[u8]) -> Result<Vec<u8>, SrkError> {
+    let algorithm =
+        public_area.get(2..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    let name = Name::of_public_area(public_area).ok_or(SrkError::Algorithm { found: algorithm })?;
+    let mut serialized = Writer::new();
+    let written = serialized.u32(handle).and_then(|to| to.sized(name.as_bytes())?.u32(ESYS_KEY)?.sized(public_area));
+    match written {
+        Ok(written) => Ok(written.as_bytes().to_vec()),
+        Err(Full) => {
+            let error = Malformed::TooLong { offset: 0, found: public_area.len(), limit: commands::MAX_PUBLIC_AREA };
+            Err(error.into())
+        }
     }
 }
 

@@ -80,8 +80,6 @@ pub enum TokenError {
         /// Of which member.
         member: &'static str,
     },
-    /// The policy is to be signed, and no signature is at hand.
-    NoSignature,
 }
 
 impl From<json::Error> for TokenError {
@@ -101,7 +99,6 @@ impl fmt::Display for TokenError {
             Self::Shards { found } => write!(f, "{found} sealed objects, expected 1"),
             Self::Keyslots { found } => write!(f, "{found} keyslots, expected 1"),
             Self::Value { offset, member } => write!(f, "at byte {offset}: bad value of \"{member}\""),
-            Self::NoSignature => f.write_str("wants a signed policy, and there is no signature"),
         }
     }
 }
@@ -219,26 +216,18 @@ impl Token {
         self.signer.is_some()
     }
 
-    /// The sealed key; with the signatures, if the policy is signed.
-    ///
-    /// # Errors
-    /// [`TokenError::NoSignature`].
-    pub fn sealed_key<'a>(&'a self, signatures: Option<&'a [u8]>) -> Result<SealedKey<'a>, TokenError> {
-        let signed = match (&self.signer, signatures) {
-            (None, _) => None,
-            (Some(_), None) => return Err(TokenError::NoSignature),
-            (Some(Signer { public_key, pcrs }), Some(signatures)) => {
-                Some(SignedPolicy { public_key, pcrs: *pcrs, signatures })
-            }
-        };
-        Ok(SealedKey {
+    /// The sealed key.
+    #[must_use]
+    pub fn sealed_key(&self) -> SealedKey<'_> {
+        let signed = self.signer.as_ref().map(|Signer { public_key, pcrs }| SignedPolicy { public_key, pcrs: *pcrs });
+        SealedKey {
             blob: &self.blob,
             policy_hash: self.policy_hash,
             pcrs: self.pcrs,
             bank: self.bank,
             srk: self.srk.as_deref(),
             signed,
-        })
+        }
     }
 }
 

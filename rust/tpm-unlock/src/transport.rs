@@ -4,6 +4,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use kernel_edge::tpm;
+
 /// Where commands go. `/dev/tpm0` is `kernel_edge::tpm::Device`; tests have a socket, or answers of their own.
 pub trait Transport {
     /// Sends one command and writes the response to the start of `response`; gives the number of its bytes.
@@ -46,6 +48,19 @@ pub enum TransportError {
     },
     /// The other end is gone.
     Closed,
+}
+
+impl TransportError {
+    /// What the kernel's device said, which was given `patience` for an answer.
+    #[must_use]
+    pub const fn of_device(error: tpm::Error, patience: Duration) -> Self {
+        match error {
+            tpm::Error::Write(errno) => Self::Send { errno: errno.raw_os_error() },
+            tpm::Error::Short { needed, available } => Self::Short { needed, available },
+            tpm::Error::TimedOut => Self::TimedOut { after: patience },
+            tpm::Error::Poll(errno) | tpm::Error::Read(errno) => Self::Receive { errno: errno.raw_os_error() },
+        }
+    }
 }
 
 impl fmt::Display for TransportError {

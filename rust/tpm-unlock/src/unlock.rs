@@ -5,16 +5,17 @@
 //! that is the one that somebody enrolled for this machine. A TPM that is locked, or does not answer, is asked for nothing more.
 
 use core::fmt;
+use std::collections::VecDeque;
 
-use boot_formats::luks2::Segment;
-use zeroize::Zeroizing;
+use boot_formats::luks2::{self, Metadata, Segment};
+use tpm_policy::PcrMask;
 
 use crate::keyslot::VolumeKey;
 use crate::token::{KIND, Token, TokenError, WeakPolicy, check_registers};
 use crate::tpm::Tpm;
 use crate::transport::Transport;
-use crate::unseal::{UnsealError, Unsealed, unseal};
-use crate::volume::{self, Copies, Disk, VolumeError};
+use crate::unseal::{Preparation, UnsealError, Unsealed};
+use crate::volume::{self, Copies, Disk, Lock, VolumeError};
 
 /// What the configuration asks of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,16 @@ pub struct Rules {
     pub measured: u8,
     /// Dangerous: take policies too that nothing before the kernel is part of.
     pub any_registers: bool,
+}
+
+impl Rules {
+    /// Whether a policy over these registers will do.
+    ///
+    /// # Errors
+    /// [`WeakPolicy`].
+    pub fn check(self, registers: PcrMask) -> Result<(), WeakPolicy> {
+        if self.any_registers { Ok(()) } else { check_registers(registers, self.measured) }
+    }
 }
 
 /// A volume and its key.
@@ -108,7 +119,7 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for UnlockError {}
 
-/// Opens a volume by the first of its tokens that does. `signatures` is systemd's tpm2-pcr-signature JSON, if there is one.
+/// Opens a volume by the first of its tokens that does, in one go. `signatures` is systemd's tpm2-pcr-signature JSON, if there is one.
 ///
 /// # Errors
 /// [`UnlockError`].
@@ -118,45 +129,153 @@ pub fn unlock<T: Transport>(
     rules: Rules,
     signatures: Option<&[u8]>,
 ) -> Result<Opened, UnlockError> {
-    let copies = Copies::read(disk);
-    let header = copies.header()?;
-    let metadata = header.metadata(disk.bytes())?;
-    let mut first = None;
-    for token in metadata.tokens()?.iter().filter(|token| token.kind == KIND) {
-        let opened = Token::parse(token).map_err(Refusal::Token).and_then(|token| {
-            let secret = secret(tpm, &token, rules, signatures)?;
-            let passphrase = volume::passphrase(&secret).map_err(Refusal::Volume)?;
-            volume::open(disk, &metadata, token.keyslot, &passphrase).map_err(Refusal::Volume)
-        });
-        match opened {
-            Ok((digest, key)) => {
-                let uuid = heapless::String::try_from(header.uuid).unwrap_or_default();
-                return Ok(Opened { uuid, digest, segment: metadata.segment, key });
+    Opening::begin(disk, rules)?.finish(tpm, disk, signatures)
+}
+
+/// A volume on its way to being open, as far as that goes before the registers are what they have to be: the header is read, and the TPM
+/// has what the first token needs that is worth a try. Use it up by [`Opening::finish`] or [`Opening::abandon`].
+#[must_use = "what is in the TPM has to be flushed"]
+pub struct Opening {
+    uuid: heapless::String<36>,
+    segment: Segment,
+    /// Those that are left, in the order of the header. What the TPM has is the first one's.
+    attempts: VecDeque<Attempt>,
+    /// Why the first token did not do.
+    refusal: Option<UnlockError>,
+}
+
+impl Opening {
+    /// Reads header and tokens.
+    ///
+    /// # Errors
+    /// [`UnlockError`], also where no token is worth a try.
+    pub fn begin(disk: &impl Disk, rules: Rules) -> Result<Self, UnlockError> {
+        let copies = Copies::read(disk);
+        let header = copies.header()?;
+        let metadata = header.metadata(disk.bytes())?;
+        let (mut attempts, mut refusal) = (VecDeque::new(), None);
+        for token in metadata.tokens()?.iter().filter(|token| token.kind == KIND) {
+            match Attempt::begin(token, &metadata, rules) {
+                Ok(attempt) => attempts.push_back(attempt),
+                // Behind one that may yet do it is not the first.
+                Err(error) if attempts.is_empty() => {
+                    refusal.get_or_insert(UnlockError::Token { id: token.id, error });
+                }
+                Err(_) => {}
+            }
+        }
+        if attempts.is_empty() {
+            return Err(refusal.unwrap_or(UnlockError::NoToken));
+        }
+        let uuid = heapless::String::try_from(header.uuid).unwrap_or_default();
+        Ok(Self { uuid, segment: metadata.segment, attempts, refusal })
+    }
+
+    /// Whether nothing is left to do before the registers are what they have to be.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.attempts.front().is_none_or(Attempt::is_ready)
+    }
+
+    /// Goes on, by at most one command to the TPM.
+    pub fn step<T: Transport>(&mut self, tpm: &mut Tpm<T>, disk: &impl Disk) {
+        let Some(attempt) = self.attempts.pop_front() else { return };
+        let id = attempt.id;
+        match attempt.step(tpm, disk) {
+            Ok(attempt) => self.attempts.push_front(attempt),
+            Err(error) => self.refuse(id, error),
+        }
+    }
+
+    /// Does what is left, in any number of commands, now that the registers are what they have to be.
+    ///
+    /// # Errors
+    /// [`UnlockError`].
+    pub fn finish<T: Transport>(
+        mut self,
+        tpm: &mut Tpm<T>,
+        disk: &impl Disk,
+        signatures: Option<&[u8]>,
+    ) -> Result<Opened, UnlockError> {
+        while let Some(attempt) = self.attempts.pop_front() {
+            let id = attempt.id;
+            match attempt.finish(tpm, disk, signatures) {
+                Ok((digest, key)) => return Ok(Opened { uuid: self.uuid, digest, segment: self.segment, key }),
+                Err(error) => self.refuse(id, error),
+            }
+        }
+        Err(self.refusal.unwrap_or(UnlockError::NoToken))
+    }
+
+    /// Flushes what the TPM has of it.
+    pub fn abandon<T: Transport>(mut self, tpm: &mut Tpm<T>) {
+        if let Some(attempt) = self.attempts.pop_front() {
+            attempt.key.abandon(tpm);
+        }
+    }
+
+    fn refuse(&mut self, id: u8, error: Refusal) {
+        let refusal = UnlockError::Token { id, error };
+        if error.is_of_this_token() {
+            self.refusal.get_or_insert(refusal);
+        } else {
+            self.attempts.clear();
+            self.refusal = Some(refusal);
+        }
+    }
+}
+
+/// A token that may open the volume.
+struct Attempt {
+    id: u8,
+    key: Preparation,
+    lock: Lock,
+    /// The keyslot's area, once it is read.
+    area: Option<Vec<u8>>,
+}
+
+impl Attempt {
+    fn begin(token: &luks2::Token<'_>, metadata: &Metadata<'_>, rules: Rules) -> Result<Self, Refusal> {
+        let id = token.id;
+        let token = Token::parse(token).map_err(Refusal::Token)?;
+        rules.check(token.registers()).map_err(Refusal::Weak)?;
+        let lock = Lock::of(metadata, token.keyslot).map_err(Refusal::Volume)?;
+        let key = Preparation::begin(&token.sealed_key()).map_err(Refusal::Unseal)?;
+        Ok(Self { id, key, lock, area: None })
+    }
+
+    const fn is_ready(&self) -> bool {
+        self.key.is_ready() && self.area.is_some()
+    }
+
+    /// The TPM is the slower one: it comes first.
+    fn step<T: Transport>(mut self, tpm: &mut Tpm<T>, disk: &impl Disk) -> Result<Self, Refusal> {
+        if !self.key.is_ready() {
+            let key = self.key.step(tpm).map_err(Refusal::Unseal)?;
+            return Ok(Self { key, ..self });
+        }
+        match self.lock.read_area(disk) {
+            Ok(area) => {
+                self.area = Some(area);
+                Ok(self)
             }
             Err(error) => {
-                let go_on = error.is_of_this_token();
-                let this = UnlockError::Token { id: token.id, error };
-                if !go_on {
-                    return Err(this);
-                }
-                first.get_or_insert(this);
+                self.key.abandon(tpm);
+                Err(Refusal::Volume(error))
             }
         }
     }
-    Err(first.unwrap_or(UnlockError::NoToken))
-}
 
-fn secret<T: Transport>(
-    tpm: &mut Tpm<T>,
-    token: &Token,
-    rules: Rules,
-    signatures: Option<&[u8]>,
-) -> Result<Unsealed, Refusal> {
-    if !rules.any_registers {
-        check_registers(token.registers(), rules.measured).map_err(Refusal::Weak)?;
+    fn finish<T: Transport>(
+        self,
+        tpm: &mut Tpm<T>,
+        disk: &impl Disk,
+        signatures: Option<&[u8]>,
+    ) -> Result<(u8, VolumeKey), Refusal> {
+        let mut secret = Unsealed::default();
+        self.key.finish(tpm, signatures, &mut secret).map_err(Refusal::Unseal)?;
+        let passphrase = volume::passphrase(&secret).map_err(Refusal::Volume)?;
+        let area = self.area.map_or_else(|| self.lock.read_area(disk), Ok);
+        area.and_then(|area| self.lock.open(area, &passphrase)).map_err(Refusal::Volume)
     }
-    let key = token.sealed_key(signatures).map_err(Refusal::Token)?;
-    let mut secret: Unsealed = Zeroizing::default();
-    unseal(tpm, &key, &mut secret).map_err(Refusal::Unseal)?;
-    Ok(secret)
 }

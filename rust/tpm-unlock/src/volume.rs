@@ -5,8 +5,8 @@ use core::fmt;
 
 use base64ct::{Base64, Encoding};
 use boot_formats::bytes::OutOfRange;
-use boot_formats::luks2::{self, BINARY_HEADER, Header, Metadata, SECONDARY_OFFSETS, Which};
-use zeroize::{Zeroize, Zeroizing};
+use boot_formats::luks2::{self, BINARY_HEADER, Digest, Header, Keyslot, Metadata, SECONDARY_OFFSETS, Which};
+use zeroize::Zeroizing;
 
 use crate::keyslot::{self, KeyslotError, VolumeKey};
 
@@ -123,8 +123,8 @@ impl Copies {
 /// The first of these places that a secondary copy says that it lies at, and all of it.
 fn find_secondary(disk: &impl Disk, offsets: &[u64]) -> Option<(u64, Vec<u8>)> {
     // Behind the end of a small volume there is none.
-    let inside = offsets.iter().take_while(|offset| offset.saturating_mul(2) <= disk.bytes());
-    inside.into_iter().find_map(|&offset| {
+    let mut inside = offsets.iter().take_while(|offset| offset.saturating_mul(2) <= disk.bytes());
+    inside.find_map(|&offset| {
         let first = read(disk, offset, BINARY_HEADER as u64).ok()?;
         let size = luks2::size_of(&first, Which::Secondary { offset }).ok()?;
         Some((offset, read(disk, offset, size).ok()?))
@@ -145,22 +145,41 @@ pub fn passphrase(secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, VolumeError> {
     Ok(Zeroizing::new(text.as_bytes().to_vec()))
 }
 
-/// Opens a keyslot: the volume key, and the number of the digest that it has.
-///
-/// # Errors
-/// [`VolumeError`].
-pub fn open(
-    disk: &impl Disk,
-    metadata: &Metadata<'_>,
-    keyslot: u8,
-    passphrase: &[u8],
-) -> Result<(u8, VolumeKey), VolumeError> {
-    let (id, digest) = metadata.digest(keyslot)?;
-    let keyslot = metadata.keyslot(keyslot)?;
-    let mut area = read(disk, keyslot.area.offset, keyslot.area.len)?;
-    let key = keyslot::open(&keyslot, &digest, &mut area, passphrase);
-    area.zeroize();
-    Ok((id, key?))
+/// A keyslot, and what tells whether the key in it is the volume's.
+#[derive(Debug)]
+pub struct Lock {
+    keyslot: Keyslot,
+    /// The number of the digest.
+    id: u8,
+    digest: Digest,
+}
+
+impl Lock {
+    /// A keyslot by its number.
+    ///
+    /// # Errors
+    /// [`VolumeError::Header`].
+    pub fn of(metadata: &Metadata<'_>, keyslot: u8) -> Result<Self, VolumeError> {
+        let (id, digest) = metadata.digest(keyslot)?;
+        Ok(Self { keyslot: metadata.keyslot(keyslot)?, id, digest })
+    }
+
+    /// Reads the keyslot's area, for [`Lock::open`].
+    ///
+    /// # Errors
+    /// [`VolumeError::Read`], [`VolumeError::Header`].
+    pub fn read_area(&self, disk: &impl Disk) -> Result<Vec<u8>, VolumeError> {
+        read(disk, self.keyslot.area.offset, self.keyslot.area.len)
+    }
+
+    /// The volume key, and the number of the digest that it has.
+    ///
+    /// # Errors
+    /// [`VolumeError::Keyslot`].
+    pub fn open(&self, mut area: Vec<u8>, passphrase: &[u8]) -> Result<(u8, VolumeKey), VolumeError> {
+        let key = keyslot::open(&self.keyslot, &self.digest, &mut area, passphrase)?;
+        Ok((self.id, key))
+    }
 }
 
 fn read(disk: &impl Disk, offset: u64, len: u64) -> Result<Vec<u8>, VolumeError> {

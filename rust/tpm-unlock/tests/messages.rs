@@ -13,8 +13,9 @@ fn messages_come_back() {
         Request::Measure { pcr: 13, event: "initoverlayfs-ddi:" },
         Request::Measure { pcr: 0, event: "" },
         Request::Latch { pcr: 13 },
-        Request::Unlock { name: "root", node: "/dev/vda3", measured: 13, discards: true, any_registers: false },
-        Request::Unlock { name: "", node: "", measured: 0, discards: false, any_registers: true },
+        Request::Prepare { name: "root", node: "/dev/vda3", measured: 13, discards: true, any_registers: false },
+        Request::Prepare { name: "", node: "", measured: 0, discards: false, any_registers: true },
+        Request::Unlock { name: "root" },
         Request::Finish,
     ] {
         let message = request.encode();
@@ -64,6 +65,11 @@ fn what_is_no_message() {
     assert_eq!(Request::decode(&[4, 0]), Err(Malformed::Trailing { offset: 1, len: 1 }));
     assert_eq!(Request::decode(&[2, 13, 0, 1, 0xff]), Err(Malformed::Value { offset: 4, found: 0, expected: 0 }));
     assert_eq!(Reply::decode(&[2]), Err(Malformed::Value { offset: 0, found: 2, expected: 0x81 }));
+    for (request, offset) in [([6, 13, 0x60, 0, 0, 0, 0, 0], 2), ([6, 13, 0, 2, 0, 0, 0, 0], 3)] {
+        let found = u32::from(request[offset]);
+        assert_eq!(Request::decode(&request), Err(Malformed::Value { offset, found, expected: 1 }));
+    }
+    assert_eq!(Reply::decode(&[0x81, 1, 3]), Err(Malformed::Value { offset: 2, found: 3, expected: 1 }));
     let unknown = Malformed::Value { offset: 1, found: 0x100, expected: CommandCode::PcrExtend.value() };
     assert_eq!(Reply::decode(&[0x84, 0, 0, 1, 0]), Err(unknown));
     assert_eq!(Reply::decode(&[0x82, 9, 0, 0]), Ok(Reply::Failed { state: State::Unknown, detail: "" }));

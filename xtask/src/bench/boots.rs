@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::progress::Step;
-use crate::qemu::Parts;
+use crate::qemu::{BootBinary, Parts};
 use machine::{Trial, measure};
 use stages::{Initcall, Stage};
 use target::Reached;
@@ -117,8 +117,10 @@ pub fn run(cache: &Cache, options: &Options) -> Result<()> {
                 Source::EspFile => format!(", {} KiB clusters", cluster >> 10),
                 Source::Partition => String::new(),
             };
-            let name = format!("{source}, {} MiB{clusters}", size >> 20);
-            run(workshop.ours(&name, &padded, Way { source, overlay: false, cluster, init: Init::Mark })?)?;
+            for (overlay, layer) in [(false, ""), (true, ", overlay")] {
+                let name = format!("{source}, {} MiB{clusters}{layer}", size >> 20);
+                run(workshop.ours(&name, &padded, Way { source, overlay, cluster, init: Init::Mark })?)?;
+            }
         }
     }
     let probe = workshop.image(&workshop.probe_tree()?, "probe")?;
@@ -126,7 +128,11 @@ pub fn run(cache: &Cache, options: &Options) -> Result<()> {
     let initrds: Vec<(&str, &Path)> = initrds.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect();
     let results = Results {
         kernel: parts.kernel.release.clone(),
-        storage_init_bytes: parts.storage_init.metadata().context("cannot find storage-init")?.len(),
+        storage_init_bytes: parts
+            .boot_binary(cache, BootBinary::Least)?
+            .metadata()
+            .context("cannot find storage-init")?
+            .len(),
         trials: results,
         signature_ms: signature::cost(&parts, folder.path(), &workshop)?,
         stages: stages::stages(&parts, folder.path(), &workshop.ours("stages", &probe, way)?)?,

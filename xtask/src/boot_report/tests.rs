@@ -24,6 +24,10 @@ fn outcome(change: impl Fn(&str, String) -> String) -> Outcome {
         ("verity-table", format!("{HASH}-verity: 0 8 verity 1 7:0 7:0 4096 4096 1 2 sha256 {HASH} - {signed}\n")),
         ("verity-status", format!("other: 0 8 linear\n{HASH}-verity: 0 8 verity V\n")),
         ("verity-info", format!("Name: x\nUUID: CRYPT-VERITY-00112233445566778899aabbccddeeff-{HASH}-verity\n")),
+        (
+            "crypt-table",
+            format!("data: 0 8 crypt aes-xts-plain64 :64:logon:cryptsetup:{VOLUME_UUID}-d0 0 254:1 32768\n"),
+        ),
         ("mounts", "rootfs / rootfs rw 0 0\n/dev/dm-0 / erofs ro 0 0\n".to_owned()),
         ("root", "/dev/vda2 ext4 rw,relatime\n".to_owned()),
         ("multi-user", "active\n".to_owned()),
@@ -151,6 +155,40 @@ fn a_device_that_systemd_would_not_know_is_named() {
         message.starts_with(&format!("BOOT FAILED: verity-uuid: {HASH}-verity: expected CRYPT-VERITY-")),
         "{message}"
     );
+}
+
+const VOLUME_UUID: &str = "0f1e2d3c-4b5a-4968-8778-695a4b3c2d1e";
+
+/// A boot that has to open the volume `data`, and does, but that `section` says `to` in the place of `from`.
+fn with_volume(section: &str, from: &str, to: &str) -> Result<(), String> {
+    let volumes = format!(r#""volumes":[{{"name":"data","uuid":"{VOLUME_UUID}"}}],"latched":true"#);
+    let outcome = outcome(|name, text| {
+        let text = text.replace("not-configured", "measured").replace(r#""volumes":[],"latched":false"#, &volumes);
+        if name == section { text.replace(from, to) } else { text }
+    });
+    let wanted = Expected { volume: Some("data"), ..expected() };
+    check(&outcome, &wanted).map(drop).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn a_volume_that_the_tpm_did_not_open_is_no_good_boot() {
+    assert_eq!(with_volume("boot.json", "", ""), Ok(()));
+    let failed = |section, from, to| with_volume(section, from, to).unwrap_err();
+    let unmeasured = failed("boot.json", "measured\",\"measured", "tpm-missing\",\"measured");
+    assert_eq!(unmeasured, "BOOT FAILED: measurement: data: boot.json says tpm-missing");
+    let other = failed("boot.json", "\"data\"", "\"home\"");
+    assert_eq!(other, "BOOT FAILED: volumes: data: boot.json says home, latched: true");
+    let unlatched = failed("boot.json", "\"latched\":true", "\"latched\":false");
+    assert_eq!(unlatched, "BOOT FAILED: volumes: data: boot.json says data, latched: false");
+    let entry = format!(r#"{{"name":"data","uuid":"{VOLUME_UUID}"}}"#);
+    assert_eq!(failed("boot.json", &entry, ""), "BOOT FAILED: volumes: data: boot.json says []");
+    // A key that somebody gave to a table of his own, and a device of another kind.
+    for (from, to) in [(VOLUME_UUID, "00000000-0000-0000-0000-000000000000"), ("crypt", "linear")] {
+        let failure = failed("crypt-table", from, to);
+        assert!(failure.starts_with("BOOT FAILED: crypt-table: data: expected crypt aes-xts-plain64 "), "{failure}");
+    }
+    let gone = failed("crypt-table", "data: ", "home: ");
+    assert!(gone.starts_with("BOOT FAILED: crypt-table: data: not in the kernel's crypt-table"), "{gone}");
 }
 
 #[test]

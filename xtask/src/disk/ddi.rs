@@ -3,13 +3,14 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::call;
 use crate::host_program;
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
 
@@ -75,14 +76,10 @@ impl DdiProgram {
     pub fn sign_elsewhere(&self, tools: &Tools, unsigned: &Path, keys: &Keys) -> Result<()> {
         let Some(folder) = unsigned.parent() else { bail!("{} is no file", unsigned.display()) };
         let signature = folder.join("signature.p7");
-        let mut openssl = tools.command("openssl", &[folder, &keys.key_pem, &keys.certificate_pem])?;
-        openssl.args(["smime", "-sign", "-nocerts", "-noattr", "-binary", "-outform", "der", "-in"]);
-        openssl.arg(folder.join(TO_SIGN)).arg("-out").arg(&signature);
-        openssl.arg("-signer").arg(&keys.certificate_pem).arg("-inkey").arg(&keys.key_pem);
-        said("openssl smime", &mut openssl)?;
+        keys::sign(tools, keys, &folder.join(TO_SIGN), &signature)?;
         let mut join = self.command(tools, &[folder, &keys.certificate_pem])?;
         join.arg("join-signature").arg(unsigned).arg("--in-place").arg("--signature").arg(&signature);
-        said("ddi join-signature", join.arg("--cert").arg(&keys.certificate_pem)).map(drop)
+        call::run("ddi join-signature", join.arg("--cert").arg(&keys.certificate_pem))
     }
 
     /// Signs by `policy_keys` what a TPM will have measured once this kernel has booted this image, which `signer` signed; writes
@@ -103,7 +100,7 @@ impl DdiProgram {
         let mut command = self.command(tools, &[folder, image, uki, &signer.certificate_pem, &policy_keys.key_pem])?;
         command.arg("sign-policy").arg(image).arg("--cert").arg(&signer.certificate_pem).arg("--uki").arg(uki);
         command.arg("--key").arg(&policy_keys.key_pem).arg("--output").arg(output);
-        said("ddi sign-policy", &mut command).map(drop)
+        call::run("ddi sign-policy", &mut command)
     }
 
     fn pack(&self, tools: &Tools, tree: &Tree, output: &Path, inputs: &[&Path], signing: &[&OsStr]) -> Result<Ddi> {
@@ -112,7 +109,7 @@ impl DdiProgram {
         let Some(folder) = output.parent() else { bail!("{} is no file", output.display()) };
         let mut command = self.command(tools, &[&[folder], inputs].concat())?;
         command.args(["build", "--json", "--source-date-epoch", &FILE_TIME.to_string(), "--tar"]).arg(&tar);
-        let facts = said("ddi build", command.args(signing))?;
+        let facts = call::output("ddi build", command.args(signing))?;
         std::fs::remove_file(&tar).with_context(|| format!("cannot remove {}", tar.display()))?;
         let facts: Value = serde_json::from_slice(&facts).context("ddi build --json printed no JSON")?;
         let root_hash =
@@ -124,13 +121,4 @@ impl DdiProgram {
         let Some(program) = self.0.to_str() else { bail!("{} is not UTF-8", self.0.display()) };
         tools.command(program, &[&[self.path()], paths].concat())
     }
-}
-
-/// What a program says, if it does not fail.
-fn said(name: &str, command: &mut Command) -> Result<Vec<u8>> {
-    let result = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
-    if !result.status.success() {
-        bail!("{name}: {}: {}", result.status, String::from_utf8_lossy(&result.stderr).trim());
-    }
-    Ok(result.stdout)
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::call;
 use crate::host_program;
 use crate::tools::Tools;
 
@@ -54,12 +55,7 @@ impl InitramfsProgram {
         if let Some(modules) = initramfs.modules {
             command.arg("--modules").arg(modules);
         }
-        let result = command.arg("--output").arg(output).stdin(Stdio::null()).output();
-        let result = result.with_context(|| format!("cannot run {}", self.0.display()))?;
-        if !result.status.success() {
-            bail!("mini-initramfs: {}: {}", result.status, String::from_utf8_lossy(&result.stderr).trim());
-        }
-        Ok(())
+        call::run("mini-initramfs", command.arg("--output").arg(output))
     }
 }
 
@@ -85,7 +81,7 @@ pub fn put_over(tools: &Tools, archive: &Path, files: &[(&str, Vec<u8>)]) -> Res
     let names: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
     let over = folder.join("over.cpio");
     let mut cpio = tools.command_in(&folder, "cpio", &[&folder])?;
-    super::feed(cpio.args(["--create", "--format=newc", "--quiet", "--file"]).arg(&over), &names)?;
+    call::feed("cpio", cpio.args(["--create", "--format=newc", "--quiet", "--file"]).arg(&over), &names)?;
     let over = fs::read(&over).with_context(|| format!("cannot read {}", over.display()))?;
     let mut file = fs::File::options().append(true).open(archive)?;
     file.write_all(&over).with_context(|| format!("cannot write {}", archive.display()))

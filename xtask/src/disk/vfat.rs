@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{MIB, make_sparse, run};
+use super::{MIB, make_sparse};
+use crate::call;
 use crate::tools::Tools;
 
 /// Clusters from which on a volume of 512-byte clusters can be FAT32 (65525), with its tables, in bytes; below, mkfs.vfat
@@ -93,7 +94,7 @@ impl<'a> Volume<'a> {
                 if let Some(cluster) = format.cluster {
                     mkfs.args(["-s", &(cluster / format.sector).to_string()]);
                 }
-                run(mkfs.arg(image))?;
+                call::run("mkfs.vfat", mkfs.arg(image))?;
             }
             Maker::Mtools => {
                 let mut mformat = tools.command("mformat", &[image])?;
@@ -105,7 +106,7 @@ impl<'a> Volume<'a> {
                 if let Some(cluster) = format.cluster {
                     mformat.args(["-c", &(cluster / format.sector).to_string()]);
                 }
-                run(mformat.arg("::"))?;
+                call::run("mformat", mformat.arg("::"))?;
             }
         }
         Ok(Self { tools, image: image.to_owned() })
@@ -121,7 +122,7 @@ impl<'a> Volume<'a> {
     /// # Errors
     /// It is there, or its parent is not.
     pub fn make_folder(&self, path: &str) -> Result<()> {
-        run(self.mtool("mmd", &[])?.arg(format!("::{path}")))
+        call::run("mmd", self.mtool("mmd", &[])?.arg(format!("::{path}")))
     }
 
     /// Copies a file of the host in.
@@ -129,7 +130,7 @@ impl<'a> Volume<'a> {
     /// # Errors
     /// There is no room.
     pub fn copy_in(&self, file: &Path, path: &str) -> Result<()> {
-        run(self.mtool("mcopy", &[file])?.arg(file).arg(format!("::{path}")))
+        call::run("mcopy", self.mtool("mcopy", &[file])?.arg(file).arg(format!("::{path}")))
     }
 
     /// Copies all files of a folder of the host into a folder.
@@ -142,7 +143,7 @@ impl<'a> Volume<'a> {
             files.push(entry?.path());
         }
         files.sort();
-        run(self.mtool("mcopy", &[folder])?.args(&files).arg(format!("::{path}")))
+        call::run("mcopy", self.mtool("mcopy", &[folder])?.args(&files).arg(format!("::{path}")))
     }
 
     /// Deletes files of one folder.
@@ -150,7 +151,7 @@ impl<'a> Volume<'a> {
     /// # Errors
     /// One of them is not there.
     pub fn delete(&self, paths: &[String]) -> Result<()> {
-        run(self.mtool("mdel", &[])?.args(paths.iter().map(|path| format!("::{path}"))))
+        call::run("mdel", self.mtool("mdel", &[])?.args(paths.iter().map(|path| format!("::{path}"))))
     }
 
     /// How many runs of clusters a file consists of.
@@ -158,11 +159,9 @@ impl<'a> Volume<'a> {
     /// # Errors
     /// It is not there.
     pub fn fragments(&self, path: &str) -> Result<usize> {
-        let output = self.mtool("mshowfat", &[])?.arg(format!("::{path}")).output().context("cannot run mshowfat")?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(output.status.success(), "mshowfat: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let text = call::output("mshowfat", self.mtool("mshowfat", &[])?.arg(format!("::{path}")))?;
         // ::PATH <3-186> <200>
-        Ok(text.matches('<').count())
+        Ok(text.iter().filter(|&&byte| byte == b'<').count())
     }
 
     /// Marks the volume as one that was not unmounted.

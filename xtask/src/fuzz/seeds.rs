@@ -5,9 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use boot_formats::dps::{ROOT_ARM64, ROOT_ARM64_VERITY, ROOT_ARM64_VERITY_SIG};
 use boot_formats::gpt::{self, Geometry, Table, Which};
 use boot_formats::{ByteRange, bytes, ddi, signature_json, vfat};
@@ -17,6 +16,7 @@ use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 
 use crate::cache::Cache;
+use crate::call;
 use crate::disk::DdiProgram;
 use crate::keys;
 use crate::repository;
@@ -76,11 +76,7 @@ fn run_tools(cache: &Cache, tools: &Tools, files: &Path) -> Result<()> {
     let paths = [script.as_path(), program.path(), &keys.key_pem, &keys.certificate_pem];
     let mut command = tools.command_in(files, "sh", &paths)?;
     command.arg(&script).arg(program.path()).arg(&keys.key_pem).arg(&keys.certificate_pem);
-    let output = command.stdin(Stdio::null()).output().context("cannot run make-seeds")?;
-    if !output.status.success() {
-        bail!("fuzz/make-seeds: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
+    call::run("fuzz/make-seeds", &mut command)
 }
 
 /// The files and folders of a folder, by name: seeds are the same in the same order.

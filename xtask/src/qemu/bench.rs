@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use boot_record::config::{SignaturePath, Source};
 
 use super::firmware::{ByFirmware, Signature, UKI_FILE, Uki};
-use super::parts::{Config, IMAGE_ID, Parts};
+use super::parts::{BootBinary, Config, IMAGE_ID, Parts};
 use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start, tpm};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
+use crate::call;
 use crate::disk::{Candidate, Ddi, Disk, put_over};
 use crate::log_strings;
 use crate::tamper::{Signer, Tamper};
@@ -25,9 +26,6 @@ const LOG_STRINGS: &str = "usr/lib/debug/.build-id";
 
 /// The mini-initramfs, in a trial's folder.
 const INITRAMFS: &str = "initramfs.cpio";
-
-/// os-release of the unified kernel images: what the stub measures, and boot loaders show.
-const UKI_OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs boot tests\"\n";
 
 /// The parts of all boots, made once.
 pub struct Bench {
@@ -175,9 +173,7 @@ impl Bench {
         self.parts.write_initramfs(&self.cache, config, path)?;
         let mut cpio = self.parts.tools.command("cpio", &[path])?;
         cpio.args(["--extract", "--to-stdout", "--quiet", "--file"]).arg(path).arg("etc/initoverlayfs/modules.list");
-        let output = cpio.output().context("cannot run cpio")?;
-        ensure!(output.status.success(), "cpio: {}", String::from_utf8_lossy(&output.stderr).trim());
-        String::from_utf8(output.stdout).context("the list of modules is not UTF-8")
+        String::from_utf8(call::output("cpio", &mut cpio)?).context("the list of modules is not UTF-8")
     }
 
     /// Makes a small DDI in `folder` that waits for its signature.
@@ -216,9 +212,11 @@ impl Bench {
         }
         if small.bootlog {
             tree.file("usr/bin/bootlog", 0o755, read(&self.parts.bootlog(&self.cache)?)?);
-            let below = log_strings::of_program(&self.parts.storage_init)?;
-            let strings = read(&log_strings::folder(&self.cache).join(&below))?;
-            tree.file(&Path::new(LOG_STRINGS).join(below).display().to_string(), 0o644, strings);
+            for binary in [BootBinary::Least, BootBinary::Tpm] {
+                let below = log_strings::of_program(self.parts.boot_binary(&self.cache, binary)?)?;
+                let strings = read(&log_strings::folder(&self.cache).join(&below))?;
+                tree.file(&Path::new(LOG_STRINGS).join(below).display().to_string(), 0o644, strings);
+            }
         }
         Ok(tree)
     }
@@ -299,7 +297,7 @@ fn command_line(trial: &Trial<'_>) -> String {
 }
 
 fn uki<'a>(kernel: &'a Path, initramfs: &'a Path, command_line: &'a str) -> Uki<'a> {
-    Uki { kernel, initramfs, command_line, os_release: UKI_OS_RELEASE }
+    Uki { kernel, initramfs, command_line, policies: None }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::cache::Cache;
-use crate::disk::run;
+use crate::call;
 use crate::keys::{self, Keys};
 use crate::tools::Tools;
 
@@ -29,6 +29,8 @@ const EXCHANGE: &str = "uefi-exchange";
 const BOOT: &str = "uefi-boot";
 /// A key that no firmware knows.
 const STRANGER: &str = "uefi-stranger";
+/// os-release of the unified kernel images: what the stub measures, and boot loaders show.
+const OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs\"\n";
 /// Where firmware looks on a disk that no boot entry names, below the root of its ESP.
 pub const BOOT_PROGRAM: &str = "EFI/BOOT/BOOTAA64.EFI";
 /// The UKI in a boot's folder.
@@ -67,7 +69,7 @@ impl Firmware {
             command.args([option, OWNER]).arg(&certificate);
             certificates.push(certificate);
         }
-        run(command.arg("--secure-boot"))?;
+        call::run("virt-fw-vars", command.arg("--secure-boot"))?;
         Ok(Self { variables, oem_strings: oem_strings.iter().map(|&text| text.to_owned()).collect() })
     }
 
@@ -99,6 +101,8 @@ impl Firmware {
 pub struct ByFirmware<'a> {
     /// Who signs the UKI.
     pub signature: Signature,
+    /// Signed policies in the UKI, which the stub hands to the initramfs: systemd's JSON. They are no part of what it measures.
+    pub policies: Option<&'a Path>,
     /// A text in the UKI, which is changed by one bit after it was signed.
     pub altered: Option<&'a str>,
     /// Further files on its ESP: paths below the root, contents.
@@ -109,7 +113,7 @@ pub struct ByFirmware<'a> {
 
 impl Default for ByFirmware<'_> {
     fn default() -> Self {
-        Self { signature: Signature::Boot, altered: None, esp_files: &[], oem_strings: &[] }
+        Self { signature: Signature::Boot, policies: None, altered: None, esp_files: &[], oem_strings: &[] }
     }
 }
 
@@ -126,7 +130,7 @@ impl ByFirmware<'_> {
         folder: &Path,
     ) -> Result<(Firmware, Vec<(String, PathBuf)>)> {
         let program = folder.join(UKI_FILE);
-        uki.write(cache, tools, self.signature, &program)?;
+        Uki { policies: self.policies, ..*uki }.write(cache, tools, self.signature, &program)?;
         if let Some(text) = self.altered {
             alter(&program, text)?;
         }
@@ -171,8 +175,8 @@ pub struct Uki<'a> {
     pub initramfs: &'a Path,
     /// The kernel's command line.
     pub command_line: &'a str,
-    /// Text of its os-release.
-    pub os_release: &'a str,
+    /// Signed policies.
+    pub policies: Option<&'a Path>,
 }
 
 impl Uki<'_> {
@@ -183,14 +187,17 @@ impl Uki<'_> {
     pub fn write(&self, cache: &Cache, tools: &Tools, signature: Signature, output: &Path) -> Result<()> {
         let Some(folder) = output.parent() else { bail!("{} is no file", output.display()) };
         let os_release = folder.join("os-release");
-        std::fs::write(&os_release, self.os_release)
-            .with_context(|| format!("cannot write {}", os_release.display()))?;
+        std::fs::write(&os_release, OS_RELEASE).with_context(|| format!("cannot write {}", os_release.display()))?;
         let unsigned = output.with_extension("unsigned");
-        let mut ukify = tools.command_in(folder, "ukify", &[self.kernel, self.initramfs])?;
+        let files: Vec<&Path> = [self.kernel, self.initramfs].into_iter().chain(self.policies).collect();
+        let mut ukify = tools.command_in(folder, "ukify", &files)?;
         ukify.args(["build", "--efi-arch=aa64", "--stub", STUB]);
         ukify.arg("--linux").arg(self.kernel).arg("--initrd").arg(self.initramfs);
         ukify.args(["--cmdline", self.command_line]).arg("--os-release").arg(format!("@{}", os_release.display()));
-        run(ukify.arg("--output").arg(&unsigned))?;
+        if let Some(policies) = self.policies {
+            ukify.arg(format!("--section=.pcrsig:@{}", policies.display()));
+        }
+        call::run("ukify", ukify.arg("--output").arg(&unsigned))?;
         let keys = match signature {
             Signature::None => {
                 return std::fs::rename(&unsigned, output)
@@ -208,5 +215,5 @@ fn sign(tools: &Tools, keys: &Keys, from: &Path, to: &Path) -> Result<()> {
     let folder = to.parent().unwrap_or(to);
     let mut sbsign = tools.command_in(folder, "sbsign", &[&keys.key_pem, &keys.certificate_pem, from])?;
     sbsign.arg("--key").arg(&keys.key_pem).arg("--cert").arg(&keys.certificate_pem);
-    run(sbsign.arg("--output").arg(to).arg(from))
+    call::run("sbsign", sbsign.arg("--output").arg(to).arg(from))
 }

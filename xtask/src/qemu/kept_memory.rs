@@ -12,11 +12,12 @@ use anyhow::{Context, Result};
 use boot_formats::{ByteRange, bytes};
 
 use super::{MACHINE, MEMORY};
-use crate::disk::run;
+use crate::call;
 use crate::repository;
 use crate::tools::Tools;
 
 const OVERLAY: &str = "tests/boot/ramoops.dtso";
+const OVERLAY_TPM: &str = "tests/boot/tpm.dtso";
 /// Where QEMU's `virt` has its memory, as the guest counts.
 const BASE: u64 = 0x4000_0000;
 /// Where the overlay has what storage-init writes: behind the kernel's own last words.
@@ -37,19 +38,35 @@ impl KeptMemory {
     /// # Errors
     /// QEMU, dtc or fdtoverlay fail.
     pub fn make(tools: &Tools, folder: &Path) -> Result<Self> {
-        let [machine, overlay, devicetree] = ["machine.dtb", "ramoops.dtbo", "kept.dtb"].map(|name| folder.join(name));
+        Self::with_overlays(tools, folder, &[OVERLAY])
+    }
+
+    /// As [`KeptMemory::make`], of a machine with a TPM.
+    ///
+    /// # Errors
+    /// As [`KeptMemory::make`].
+    pub fn make_with_tpm(tools: &Tools, folder: &Path) -> Result<Self> {
+        Self::with_overlays(tools, folder, &[OVERLAY, OVERLAY_TPM])
+    }
+
+    fn with_overlays(tools: &Tools, folder: &Path, overlays: &[&str]) -> Result<Self> {
+        let [machine, devicetree] = ["machine.dtb", "kept.dtb"].map(|name| folder.join(name));
         let mut qemu = tools.command_in(folder, "qemu-system-aarch64", &[])?;
         qemu.args(["-M", &format!("{},dumpdtb={}", MACHINE[1], machine.display())]).args(&MACHINE[2..]);
         qemu.args(["-smp", "2", "-display", "none"]);
-        run(&mut qemu)?;
-        let source = repository::root().join(OVERLAY);
-        let mut dtc = tools.command_in(folder, "dtc", &[&source])?;
-        // -@ is what makes it an overlay.
-        dtc.args(["-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&overlay).arg(&source);
-        run(&mut dtc)?;
+        call::run("qemu-system-aarch64", &mut qemu)?;
         let mut apply = tools.command_in(folder, "fdtoverlay", &[])?;
-        apply.arg("-i").arg(&machine).arg("-o").arg(&devicetree).arg(&overlay);
-        run(&mut apply)?;
+        apply.arg("-i").arg(&machine).arg("-o").arg(&devicetree);
+        for (number, overlay) in overlays.iter().enumerate() {
+            let source = repository::root().join(overlay);
+            let compiled = folder.join(format!("overlay-{number}.dtbo"));
+            let mut dtc = tools.command_in(folder, "dtc", &[&source])?;
+            // -@ is what makes it an overlay.
+            dtc.args(["-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&compiled).arg(&source);
+            call::run("dtc", &mut dtc)?;
+            apply.arg(&compiled);
+        }
+        call::run("fdtoverlay", &mut apply)?;
         Ok(Self { ram: folder.join("ram"), devicetree })
     }
 

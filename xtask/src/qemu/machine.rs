@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::bench::{Bench, Small, Trial};
 use super::firmware::ByFirmware;
@@ -12,21 +13,29 @@ use super::tpm::script::Rule;
 use super::tpm::{Attached, Chip};
 use super::volume::{PASSPHRASE, Volume};
 use super::{Config, Outcome};
-use crate::disk::{Ddi, Disk, Partition, PartitionType};
-use anyhow::{Context, Result};
+use crate::disk::{Ddi, Disk, Partition, PartitionType, partition_guid};
+use anyhow::{Context, Result, ensure};
 
 /// The passphrase's file in an image, without the `/` before it.
 const PASSPHRASE_FILE: &str = "probe/passphrase";
 /// Before the volume there is the partition table alone.
 const BEFORE_VOLUME: u64 = 1 << 20;
-/// The volume's partition, as the guest names it.
-pub const VOLUME: &str = "/dev/vda1";
+/// Lines of a configuration by which storage-init opens the volume as `data`, or the boot ends.
+pub const NEEDED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = refuse\n";
+/// As [`NEEDED`]; where it does not open, the boot goes on.
+pub const WANTED: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nunlock-failure = ignore\n";
+/// What an image does to enrol the volume to what the machine has measured.
+pub const ENROL_TO_REGISTERS: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase \
+                                      --tpm2-device=/dev/tpmrm0 --tpm2-pcrs=11+13 /dev/vda1";
+/// What it does to open it, as systemd's units would.
+pub const ATTACH: &str = "run /usr/bin/env DM_DISABLE_UDEV=1 /usr/bin/systemd-cryptsetup attach data /dev/vda1 - \
+                          tpm2-device=/dev/tpmrm0,headless=true,token-timeout=5s";
 /// What an image does to enrol the volume to whatever the key in [`POLICY_KEY`] signs for registers 11 and 13.
 pub const ENROL_TO_KEY: &str = "run /usr/bin/systemd-cryptenroll --unlock-key-file=/probe/passphrase --tpm2-device=/dev/tpmrm0 \
                                 --tpm2-pcrs= --tpm2-public-key=/probe/policy.pem --tpm2-public-key-pcrs=11+13 /dev/vda1";
 /// That key's public half in the image, without the `/` before it.
 pub const POLICY_KEY: &str = "probe/policy.pem";
-/// What that says where it did.
+/// What an action that runs a program says last where the program did what it had to.
 pub const ENROLLED: &str = "exit status 0";
 
 /// A machine. Its files lie in a folder of the cache.
@@ -37,6 +46,9 @@ pub struct Machine<'a> {
     pub chip: Chip,
     /// The volume, as the boot before left it.
     pub volume: Volume,
+    /// The disk is plugged in this long after the start: the `tpm-unlock` process is up by then, and waits for it as PID 1 does. Not where
+    /// firmware has to start from it.
+    pub late: Option<Duration>,
 }
 
 /// One boot of it.
@@ -57,7 +69,8 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// swtpm_setup fails.
     pub fn make(bench: &'a Bench, folder: &'a Path, volume: Volume) -> Result<Self> {
-        Ok(Self { bench, folder, chip: Chip::make(&bench.parts().tools, folder, "tpm")?, volume })
+        ensure!([NEEDED, WANTED].iter().all(|lines| lines.contains(&partition_guid(1))), "{NEEDED}");
+        Ok(Self { bench, folder, chip: Chip::make(&bench.parts().tools, folder, "tpm")?, volume, late: None })
     }
 
     /// An image with systemd's and cryptsetup's programs, that does this. The volume's first passphrase is in it.
@@ -80,8 +93,8 @@ impl<'a> Machine<'a> {
         let contents = Some(self.volume.image().to_owned());
         disk.first = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
         let tpm = Some(Attached { chip: &self.chip, rules });
-        let outcome =
-            self.bench.boot(self.folder, &Trial { config, firmware, tpm, disk: Some(disk), ..Trial::default() })?;
+        let trial = Trial { config, firmware, tpm, disk: Some(disk), late: self.late, ..Trial::default() };
+        let outcome = self.bench.boot(self.folder, &trial)?;
         self.take_volume_back()?;
         Ok(outcome)
     }

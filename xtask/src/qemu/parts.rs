@@ -21,11 +21,55 @@ use crate::tools::Tools;
 
 /// The image that boots are configured for.
 pub const IMAGE_ID: &str = "initoverlayfs";
+/// Measures nothing.
+const NO_MEASURE: &str = "none";
 /// Name of the trusted certificate in the mini-initramfs.
 const CERTIFICATE: &str = "signer.der";
 
 /// Package and program of the boot binary.
-const BOOT_BINARY: &str = "storage-init";
+const STORAGE_INIT: &str = "storage-init";
+
+/// What the boot binary is built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootBinary {
+    /// What every boot needs.
+    Least,
+    /// And a TPM.
+    Tpm,
+    /// And its own check of signatures: everything that there is.
+    Everything,
+}
+
+impl BootBinary {
+    /// All of them, the smallest first.
+    pub const ALL: [Self; 3] = [Self::Least, Self::Tpm, Self::Everything];
+
+    /// The features of the package.
+    pub const fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Least => &[],
+            Self::Tpm => &["tpm"],
+            Self::Everything => &["tpm", "user-signature"],
+        }
+    }
+
+    /// The smallest that does what a configuration asks for.
+    fn of(config: &Config) -> Self {
+        match config.signature {
+            SignaturePath::UserSpace => Self::Everything,
+            SignaturePath::Kernel if config.measure != NO_MEASURE => Self::Tpm,
+            SignaturePath::Kernel => Self::Least,
+        }
+    }
+
+    /// Builds it.
+    ///
+    /// # Errors
+    /// As [`target::build`].
+    pub fn build(self, cache: &Cache, tools: &Tools) -> Result<PathBuf> {
+        target::build(cache, tools, &repository::root().join("rust"), STORAGE_INIT, self.features())
+    }
+}
 
 /// The parts.
 pub struct Parts {
@@ -33,10 +77,8 @@ pub struct Parts {
     pub tools: Tools,
     /// The kernel, with the development certificate built in.
     pub kernel: Kernel,
-    /// The static boot binary.
-    pub storage_init: PathBuf,
-    /// The same with its own check of signatures, once a boot has asked for it; or why it cannot be built.
-    with_user_signature: OnceLock<Result<PathBuf, String>>,
+    /// The boot binaries, each once a boot has asked for it; or why it cannot be built.
+    boot_binaries: [OnceLock<Result<PathBuf, String>>; BootBinary::ALL.len()],
     /// The host's `ddi`.
     pub ddi: DdiProgram,
     mini_initramfs: InitramfsProgram,
@@ -52,11 +94,9 @@ impl Parts {
         let tools = Tools::ensure(cache)?;
         let development = keys::development(cache, &tools)?;
         let kernel = kernel::ensure(cache, &tools, &development.certificate_pem)?;
-        let workspace = repository::root().join("rust");
-        let storage_init = target::build(cache, &tools, &workspace, BOOT_BINARY, &[])?;
         let ddi = DdiProgram::build()?;
         let mini_initramfs = InitramfsProgram::build()?;
-        Ok(Self { tools, kernel, storage_init, with_user_signature: OnceLock::new(), ddi, mini_initramfs, development })
+        Ok(Self { tools, kernel, boot_binaries: Default::default(), ddi, mini_initramfs, development })
     }
 
     /// Builds the probe, init of small DDIs.
@@ -73,6 +113,14 @@ impl Parts {
     /// The build fails.
     pub fn bootlog(&self, cache: &Cache) -> Result<PathBuf> {
         target::build_without_unwinder(cache, &self.tools, &repository::root().join("rust"), "bootlog")
+    }
+
+    /// Builds `initoverlayfs-tpm` for the target.
+    ///
+    /// # Errors
+    /// The build fails.
+    pub fn initoverlayfs_tpm(&self, cache: &Cache) -> Result<PathBuf> {
+        target::build_without_unwinder(cache, &self.tools, &repository::root().join("rust"), "initoverlayfs-tpm")
     }
 
     /// The keys of a signer, made first if they are not there.
@@ -98,20 +146,21 @@ impl Parts {
         kernel::ensure_for_signatures(cache, &self.tools, &trusted)
     }
 
-    /// The boot binary for who checks signatures.
-    fn init(&self, cache: &Cache, config: &Config) -> Result<&Path> {
-        match config.signature {
-            SignaturePath::UserSpace if !config.without_user_signature => self
-                .with_user_signature
-                .get_or_init(|| {
-                    let workspace = repository::root().join("rust");
-                    target::build(cache, &self.tools, &workspace, BOOT_BINARY, &["user-signature"])
-                        .map_err(|error| format!("{error:#}"))
-                })
-                .as_deref()
-                .map_err(|error| anyhow!("{error}")),
-            SignaturePath::Kernel | SignaturePath::UserSpace => Ok(&self.storage_init),
-        }
+    /// A boot binary: a copy without symbols.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub fn boot_binary(&self, cache: &Cache, binary: BootBinary) -> Result<&Path> {
+        let [least, tpm, everything] = &self.boot_binaries;
+        let built = match binary {
+            BootBinary::Least => least,
+            BootBinary::Tpm => tpm,
+            BootBinary::Everything => everything,
+        };
+        built
+            .get_or_init(|| binary.build(cache, &self.tools).map_err(|error| format!("{error:#}")))
+            .as_deref()
+            .map_err(|error| anyhow!("{error}"))
     }
 
     /// Writes the mini-initramfs for a configuration, and gives the kernel's image that it is for.
@@ -128,7 +177,7 @@ impl Parts {
         };
         let certificate = self.keys(cache, config.certificate)?.certificate_der;
         let initramfs = Initramfs {
-            init: self.init(cache, config)?,
+            init: self.boot_binary(cache, config.boot_binary.unwrap_or_else(|| BootBinary::of(config)))?,
             config: &config.text(),
             certificates: &[(CERTIFICATE, &certificate)],
             modules: modules.as_deref(),
@@ -165,8 +214,8 @@ pub struct Config {
     pub storage: Storage,
     /// Who checks signatures.
     pub signature: SignaturePath,
-    /// storage-init is the one that cannot check them, whatever the line before says.
-    pub without_user_signature: bool,
+    /// Another boot binary than the smallest that does what is configured.
+    pub boot_binary: Option<BootBinary>,
     /// Whose certificate is configured.
     pub certificate: Signer,
     /// Which kernel is booted.
@@ -192,14 +241,14 @@ impl Default for Config {
             overlay: false,
             storage: Storage::default(),
             signature: SignaturePath::Kernel,
-            without_user_signature: false,
+            boot_binary: None,
             certificate: Signer::Development,
             kernel: KernelChoice::default(),
             modules_folder: None,
             device: None,
             device_deadline: "2s",
             cmdline_allow: "",
-            measure: "none",
+            measure: NO_MEASURE,
             more: "",
         }
     }

@@ -36,9 +36,6 @@ const VOLUME_DEVICE: &str = "/dev/mapper/root";
 /// Of a signed policy beside its image.
 const POLICY_EXTENSION: &str = "pcrsig";
 
-/// os-release of the unified kernel image.
-const UKI_OS_RELEASE: &str = "ID=initoverlayfs\nPRETTY_NAME=\"initoverlayfs\"\n";
-
 /// A system to be booted.
 #[derive(Clone, Copy, Debug)]
 pub struct System {
@@ -52,6 +49,8 @@ pub struct System {
     /// real root lies on, under a policy that is signed for this kernel and this image and lies beside the image on the ESP. The kernel
     /// has to be [`KernelChoice::Measured`], the source [`Source::EspFile`].
     pub uefi: bool,
+    /// Where there is a volume: it is the DDI's systemd that opens it, and a unit of the DDI that latches the register.
+    pub opened_by_systemd: bool,
     /// True: with a writable layer.
     pub overlay: bool,
     /// The Debian of the real root; the DDI's is [`Release::Stable`].
@@ -82,6 +81,7 @@ impl System {
             storage: Storage::Virtio,
             kernel: KernelChoice::BuiltIn,
             uefi: false,
+            opened_by_systemd: false,
             overlay: false,
             root: Release::Stable,
             tamper: None,
@@ -107,7 +107,11 @@ impl System {
             signature: self.kernel.signature(),
             device_deadline: self.storage.deadline(),
             measure: if self.uefi { "require" } else { "none" },
-            more: if self.uefi { UNLOCK } else { self.kernel.config_lines_of_root() },
+            more: match (self.uefi, self.opened_by_systemd) {
+                (true, false) => UNLOCK,
+                (true, true) => "",
+                (false, _) => self.kernel.config_lines_of_root(),
+            },
             ..Config::default()
         };
         let kernel = parts.write_initramfs(cache, &config, &folder.join(INITRAMFS))?;
@@ -151,7 +155,7 @@ impl System {
             source: self.source,
             signature: self.kernel.signature(),
             overlay: self.overlay,
-            volume: self.uefi.then_some(VOLUME),
+            volume: (self.uefi && !self.opened_by_systemd).then_some(VOLUME),
             target: Target::RealRoot { device },
         };
         Ok(Prepared { kernel, uefi: firmware.zip(chip), storage: self.storage, expected })
@@ -169,7 +173,7 @@ impl System {
             kernel,
             initramfs: &folder.join(INITRAMFS),
             command_line: &format!("console={SERIAL} panic=-1"),
-            os_release: UKI_OS_RELEASE,
+            policies: None,
         };
         ByFirmware::default().prepare(cache, &parts.tools, &uki, folder)
     }
@@ -206,8 +210,11 @@ impl System {
 
     fn ddi(&self, cache: &Cache, parts: &Parts, output: &Path) -> Result<Ddi> {
         let identity = Identity { image_id: IMAGE_ID.to_owned(), version: VERSION.to_owned(), epoch: 1 };
-        let tree = if self.uefi { userspace::ddi_for_volume } else { userspace::ddi };
-        let mut tree = tree(cache, &identity)?;
+        let mut tree = match (self.uefi, self.opened_by_systemd) {
+            (true, false) => userspace::ddi_for_volume(cache, &identity)?,
+            (true, true) => userspace::ddi_that_opens_volume(cache, &identity, &parts.initoverlayfs_tpm(cache)?)?,
+            (false, _) => userspace::ddi(cache, &identity)?,
+        };
         if let Some(tamper) = self.tamper {
             tamper.apply_to_tree(&mut tree, &identity);
         }

@@ -32,9 +32,18 @@ fn what_differs_from_run_to_run_is_normalised() {
     let hash = "0123456789abcdef".repeat(4);
     for (detail, expected) in [
         (format!("root hash says {hash}, found none"), "root hash says HASH, found none"),
+        ("checksum 00f1e2d3c4b5a697…, computed 0123456789012345…".into(), "checksum SUM…, computed SUM…"),
         ("root partition is 0f0e0d0c-1111-2222-3333-444455556666, no".into(), "root partition is UUID, no"),
         ("of the key of /w/rust/target/tmp/pair-verify/key.pem".into(), "of the key of key.pem"),
         ("file system of 3313664 bytes, 1 of 4096 blocks".into(), "file system of N bytes, 1 of 4096 blocks"),
+        (
+            "the kernel rejected the signature: Bad message (os error 74)".into(),
+            "the kernel rejected the signature: Invalid argument (os error 22) or Bad message (os error 74)",
+        ),
+        (
+            "the kernel rejected the signature: Key was rejected by service (os error 129)".into(),
+            "the kernel rejected the signature: Key was rejected by service (os error 129)",
+        ),
         ("init /sbin/init, block 1 at byte 4096".into(), "init /sbin/init, block 1 at byte 4096"),
     ] {
         assert_eq!(normalised(&detail), expected);

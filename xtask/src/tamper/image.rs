@@ -15,7 +15,7 @@ use boot_formats::range::ByteRange;
 use boot_formats::{signature_json, verity};
 use sha2::{Digest, Sha256};
 
-use crate::disk::feed;
+use crate::call;
 use crate::keys::Keys;
 use crate::tools::Tools;
 use crate::userspace::late_contents;
@@ -34,15 +34,8 @@ pub fn remove_signature(tools: &Tools, path: &Path) -> Result<()> {
     let table = table(&open(path)?)?;
     let signature = table.partitions.iter().find(|partition| Role::of(partition.type_guid) == Role::RootVeritySig);
     let number = signature.context("the image has no signature partition to remove")?.number;
-    let output = tools
-        .command("sfdisk", &[path])?
-        .args(["--quiet", "--delete"])
-        .arg(path)
-        .arg(number.to_string())
-        .output()
-        .context("cannot run sfdisk")?;
-    ensure!(output.status.success(), "sfdisk --delete: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
+    let mut sfdisk = tools.command("sfdisk", &[path])?;
+    call::run("sfdisk", sfdisk.args(["--quiet", "--delete"]).arg(path).arg(number.to_string()))
 }
 
 /// Replaces the signature by one that holds the signer's certificate, as systemd-repart makes them; openssl makes this one.
@@ -57,10 +50,9 @@ pub fn embed_certificate(tools: &Tools, path: &Path, keys: &Keys) -> Result<()> 
     let mut openssl = tools.command("openssl", &[&signed, &keys.certificate_pem, &keys.key_pem])?;
     openssl.args(["smime", "-sign", "-binary", "-noattr", "-outform", "der", "-in"]).arg(&signed);
     openssl.arg("-signer").arg(&keys.certificate_pem).arg("-inkey").arg(&keys.key_pem);
-    let output = openssl.output().context("cannot run openssl")?;
-    ensure!(output.status.success(), "openssl smime: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let signature = call::output("openssl smime", &mut openssl)?;
     let fingerprint = fingerprint(&keys.certificate_der)?;
-    let signature = BASE64.encode(output.stdout);
+    let signature = BASE64.encode(signature);
     let mut json =
         format!(r#"{{"rootHash":"{root_hash}","certificateFingerprint":"{fingerprint}","signature":"{signature}"}}"#)
             .into_bytes();
@@ -158,7 +150,7 @@ pub fn spread(tools: &Tools, path: &Path, copy: &Path, root: u64) -> Result<()> 
     let target = File::options().read(true).write(true).create_new(true).open(copy)?;
     // Room for the backup table.
     target.set_len(end + (1 << 20))?;
-    feed(tools.command("sfdisk", &[copy])?.arg("--quiet").arg(copy), &script)?;
+    call::feed("sfdisk", tools.command("sfdisk", &[copy])?.arg("--quiet").arg(copy), &script)?;
     for (range, start) in moves {
         target.write_all_at(&read(&file, range)?, start)?;
     }

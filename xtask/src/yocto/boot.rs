@@ -2,23 +2,27 @@
 //! What BitBake built is booted in QEMU: from the ESP, to the DDI's systemd and on to the real root.
 //!
 //! Once with Debian's kernel, whose modules are in the mini-initramfs and whose signatures user space checks; once with the
-//! kernel of `make qemu`, which has the layer's fragments and the certificate, and checks signatures itself.
+//! kernel of `make qemu`, which has the layer's fragments and the certificate, and checks signatures itself. That boot has a TPM, which
+//! the image is measured into, and a volume in its configuration that no disk has: it is left to the system.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use boot_record::config::{SignaturePath, Source};
+use boot_record::reason::Reason;
 use serde_json::Value;
 
 use super::clones::Clones;
 use super::standin::{FIRST, Images, Standin, VERSION};
 use super::{Bench, outcome};
-use crate::boot_report::{self, Expected, Target};
+use crate::boot_report::{self, Booted, Expected, Target};
+use crate::call;
 use crate::disk::{Candidate, DdiProgram, Disk, write_root};
 use crate::kernel;
 use crate::qemu::storage::Storage;
+use crate::qemu::tpm::{Attached, Chip};
 use crate::qemu::{Answer, Boot, IMAGE_ID, Meter, SERIAL, Start};
 use crate::suite::Tally;
 use crate::userspace::{self, Release};
@@ -27,6 +31,8 @@ use crate::userspace::{self, Release};
 const DEADLINE: Duration = Duration::from_secs(180);
 /// Size of the real root.
 const ROOT_SIZE: u64 = 256 << 20;
+/// A volume that is nowhere.
+const VOLUME: &str = "data";
 /// The build folder for the kernel that checks signatures.
 const KERNEL_CHECK: &str = "standin-kernel-check";
 
@@ -37,20 +43,30 @@ const KERNEL_CHECK: &str = "standin-kernel-check";
 pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
     let result = (|| {
         let images = Standin::open(bench, clones, FIRST)?.images()?;
-        boot(bench, &images, SignaturePath::UserSpace, "yocto-user-space")
+        let folder = bench.cache.run_dir("yocto-user-space")?;
+        let record = boot(bench, &images, SignaturePath::UserSpace, None, folder.path())?.record;
+        ensure!(record.measured.is_none() && record.refused.is_empty(), "boot.json: {record:?}");
+        Ok(())
     })();
     let mut tally = outcome("boot by modules, signature checked in user space", &result);
     let result = (|| {
         let images = with_kernel_check(bench, clones)?;
-        boot(bench, &images, SignaturePath::Kernel, "yocto-kernel")
+        let folder = bench.cache.run_dir("yocto-kernel")?;
+        let chip = Chip::make(&bench.tools, folder.path(), "tpm")?;
+        let tpm = Attached { chip: &chip, rules: &[] };
+        let record = boot(bench, &images, SignaturePath::Kernel, Some(tpm), folder.path())?.record;
+        ensure!(record.measured.is_some(), "nothing was measured: {record:?}");
+        let refused: Vec<_> = record.refused.iter().map(|refusal| (refusal.reason, refusal.device.as_str())).collect();
+        ensure!(refused == [(Reason::UnlockFailed, VOLUME)], "boot.json: {record:?}");
+        Ok(())
     })();
-    tally.add(outcome("boot by the layer's kernel fragments, signature checked by the kernel", &result));
+    tally.add(outcome("boot by the layer's kernel fragments, signature checked by the kernel, measured", &result));
     Ok(tally)
 }
 
 /// A build whose kernel has everything built in: no modules, so a configuration of our own.
 fn with_kernel_check(bench: &Bench, clones: &Clones) -> Result<Images> {
-    let kernel = kernel::ensure(&bench.cache, &bench.tools, &bench.keys.certificate_pem)?;
+    let kernel = kernel::ensure_measured(&bench.cache, &bench.tools, &bench.keys.certificate_pem)?;
     let root = bench.work.join("kernel");
     let modules = root.join("usr/lib/modules").join(&kernel.release);
     fs::create_dir_all(&modules).with_context(|| format!("cannot make {}", modules.display()))?;
@@ -73,23 +89,29 @@ fn with_kernel_check(bench: &Bench, clones: &Clones) -> Result<Images> {
 fn configuration() -> String {
     format!(
         "image-id = {IMAGE_ID}\nsources = esp-file\ndevice = {}\ndevice-deadline = 2s\nsignature = kernel\n\
-         certificate = certificate-0.der\ncmdline-allow = console panic\nmeasure = none\n",
+         certificate = certificate-0.der\ncmdline-allow = console panic\nmeasure = require\n\
+         unlock = {VOLUME} c97f2d04-6f44-4a0e-9d7f-0a6d2c0f1b11\nunlock-failure = ignore\n",
         Storage::Virtio.pattern()
     )
 }
 
 /// Puts the DDI on an ESP beside a real root, and boots it.
-fn boot(bench: &Bench, images: &Images, signature: SignaturePath, name: &str) -> Result<()> {
-    let folder = bench.cache.run_dir(name)?;
-    let root = folder.path().join("root.ext4");
+fn boot(
+    bench: &Bench,
+    images: &Images,
+    signature: SignaturePath,
+    tpm: Option<Attached<'_>>,
+    folder: &Path,
+) -> Result<Booted> {
+    let root = folder.join("root.ext4");
     write_root(&bench.tools, &userspace::root(&bench.cache, Release::Stable)?, &root, ROOT_SIZE)?;
     let candidate = Candidate { name: format!("{IMAGE_ID}_{VERSION}"), image: images.ddi.clone() };
     let disk = Disk { esp: Some(vec![candidate]), root: Some(root), ..Disk::default() };
     let storage = Storage::Virtio;
-    let image = folder.path().join("disk.img");
+    let image = folder.join("disk.img");
     disk.write(&bench.tools, &image, storage.medium())?;
     let device = format!("/dev/{}", storage.partition(disk.root_number()));
-    start(bench, images, &image, device, signature, folder.path())
+    start(bench, images, &image, device, signature, tpm, folder)
 }
 
 /// Boots a disk that has the DDI on its ESP, and holds the report against what was built.
@@ -102,8 +124,9 @@ pub fn start(
     disk: &Path,
     device: String,
     signature: SignaturePath,
+    tpm: Option<Attached<'_>>,
     folder: &Path,
-) -> Result<()> {
+) -> Result<Booted> {
     let expected = Expected {
         root_hash: root_hash(bench, &images.ddi)?,
         version: VERSION.to_owned(),
@@ -120,7 +143,7 @@ pub fn start(
             console: SERIAL,
             command_line: "",
         },
-        tpm: None,
+        tpm,
         devices: &[],
         storage: Storage::Virtio,
         disks: &[disk],
@@ -136,7 +159,7 @@ pub fn start(
     match boot_report::check(&outcome, &expected) {
         Ok(booted) => {
             println!("  {booted}");
-            Ok(())
+            Ok(booted)
         }
         Err(failure) => bail!("{failure}\n{}", outcome.console.join("\n")),
     }
@@ -147,11 +170,8 @@ fn root_hash(bench: &Bench, image: &Path) -> Result<String> {
     let program: PathBuf = DdiProgram::build()?.path().to_owned();
     let name = program.to_str().context("the program's path is not UTF-8")?;
     let mut inspect = bench.tools.command(name, &[&program, image])?;
-    let output = inspect.args(["inspect", "--json"]).arg(image).output().context("cannot run ddi inspect")?;
-    if !output.status.success() {
-        bail!("ddi inspect: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let facts: Value = serde_json::from_slice(&output.stdout).context("ddi inspect --json printed no JSON")?;
+    let facts = call::output("ddi inspect", inspect.args(["inspect", "--json"]).arg(image))?;
+    let facts: Value = serde_json::from_slice(&facts).context("ddi inspect --json printed no JSON")?;
     let hash = facts.get("root_hash").and_then(Value::as_str).context("ddi inspect --json named no root_hash")?;
     Ok(hash.to_owned())
 }

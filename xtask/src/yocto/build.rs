@@ -103,6 +103,21 @@ impl Build<'_> {
         Ok(())
     }
 
+    /// In a new folder, parses one recipe. What the first parse makes there is part of what BitBake knows a configuration by, and so is what it
+    /// finds in Python modules, of which it forgets a part (`var_execs` of bb.codeparser) when it reads its own cache: were the first parse
+    /// that of all recipes, the second command would parse all of them again.
+    ///
+    /// # Errors
+    /// It cannot be parsed.
+    pub fn begin(&self) -> Result<()> {
+        if self.folder.join("cache/bb_codeparser.dat").exists() {
+            return Ok(());
+        }
+        let few = self.folder.join("conf/few.conf");
+        write_changed(&few, FEW)?;
+        self.run("begin", "bitbake", &["-R", &few.display().to_string(), "-p"])?.expect_success().map(drop)
+    }
+
     /// A command in the build's environment.
     ///
     /// # Errors
@@ -144,6 +159,9 @@ impl Build<'_> {
 
 /// openembedded-core's checks of a person's build host, user 0 among them: this root is none.
 const SANITY: &str = "# No checks: see xtask/src/yocto/build.rs.\n";
+
+/// All recipes but one.
+const FEW: &str = "BBMASK = \"/recipes-(?!core/os-release/)\"\n";
 
 /// Leaves a file that is right alone: BitBake goes by its time.
 fn write_changed(path: &Path, text: &str) -> Result<()> {

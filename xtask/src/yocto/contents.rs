@@ -1,37 +1,101 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the cpio holds: one static program, configuration, certificates, kernel modules with their list, and nothing else.
+//!
+//! Once without volumes and once with one (INITOVERLAYFS_UNLOCK), which takes modules and lines of configuration more.
 
-use std::process::Stdio;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Bench;
 use super::clones::Clones;
 use super::standin::{FIRST, Standin};
+use super::{Bench, outcome};
+use crate::call;
+use crate::suite::Tally;
 
 /// Folders that the kernel or storage-init mount something on, or that hold the files below.
 const FOLDERS: [&str; 10] =
     [".", "dev", "etc", "etc/initoverlayfs", "lib", "lib/modules", "proc", "run", "sys", "sysroot"];
 /// The files that are not modules or certificates.
-const FILES: [&str; 3] = ["init", "etc/initoverlayfs.conf", "etc/initoverlayfs/modules.list"];
+const FILES: [&str; 3] = ["init", CONFIGURATION, MODULES];
 
-/// Lists the mini-initramfs.
+/// Local.conf of a device with a volume.
+const WITH_VOLUME: &str = "INITOVERLAYFS_MEASURE = \"require\"\n\
+                           INITOVERLAYFS_UNLOCK = \"data=c97f2d04-6f44-4a0e-9d7f-0a6d2c0f1b11\"\n\
+                           INITOVERLAYFS_UNLOCK_FAILURE = \"refuse\"\n";
+/// What the configuration has more for it, or otherwise.
+const LINES_OF_VOLUME: [&str; 8] = [
+    "measure = require",
+    "modules = crypto-aes",
+    "modules = crypto-xts",
+    "modules = dm_crypt",
+    "unlock = data c97f2d04-6f44-4a0e-9d7f-0a6d2c0f1b11",
+    "unlock-discard = off",
+    "unlock-failure = refuse",
+    "unlock-latch = on",
+];
+/// Modules of Debian's kernel that open it, by the names that the list has for them.
+const MODULES_OF_VOLUME: [&str; 2] = ["dm_crypt", "xts"];
+/// Where the configuration is in the cpio.
+const CONFIGURATION: &str = "etc/initoverlayfs.conf";
+/// Where the list of modules is.
+const MODULES: &str = "etc/initoverlayfs/modules.list";
+
+/// Lists the mini-initramfs of both.
 ///
 /// # Errors
-/// Something else is in it, or something is missing.
-pub fn check(bench: &Bench, clones: &Clones) -> Result<()> {
-    let images = Standin::open(bench, clones, FIRST)?.images()?;
-    let mut cpio = bench.tools.command("sh", &[&images.initramfs])?;
-    cpio.args(["-c", "exec cpio --list --verbose --quiet < \"$0\""]).arg(&images.initramfs).stdin(Stdio::null());
-    let output = cpio.output().context("cannot run cpio")?;
-    ensure!(output.status.success(), "cpio: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let list = String::from_utf8_lossy(&output.stdout).into_owned();
+/// A file cannot be written: something else in it, or something missing, is a failed test.
+pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
+    let mut plain = BTreeSet::new();
+    let result = (|| {
+        let images = Standin::open(bench, clones, FIRST)?.images()?;
+        plain = lines(bench, &images.initramfs, CONFIGURATION)?;
+        one_program_and_its_files(bench, &images.initramfs)
+    })();
+    let mut tally = outcome("contents", &result);
+    let result = with_volume(bench, clones, &plain);
+    tally.add(outcome("contents with INITOVERLAYFS_UNLOCK", &result));
+    // As it was, whatever came of this.
+    Standin::open(bench, clones, FIRST)?;
+    Ok(tally)
+}
+
+fn with_volume(bench: &Bench, clones: &Clones, plain: &BTreeSet<String>) -> Result<()> {
+    let mut standin = Standin::open(bench, clones, FIRST)?;
+    standin.build.settings.push_str(WITH_VOLUME);
+    standin.build.configure()?;
+    let initramfs = standin.images()?.initramfs;
+    one_program_and_its_files(bench, &initramfs)?;
+    let configuration = lines(bench, &initramfs, CONFIGURATION)?;
+    let more: Vec<&str> = configuration.difference(plain).map(String::as_str).collect();
+    ensure!(more == LINES_OF_VOLUME, "the configuration has more: {more:?}");
+    let list = lines(bench, &initramfs, MODULES)?;
+    for module in MODULES_OF_VOLUME {
+        ensure!(list.contains(module), "{MODULES} lacks {module}: {list:?}");
+    }
+    Ok(())
+}
+
+/// The lines of a file in the cpio.
+fn lines(bench: &Bench, initramfs: &Path, file: &str) -> Result<BTreeSet<String>> {
+    let mut cpio = bench.tools.command("sh", &[initramfs])?;
+    cpio.args(["-c", "exec cpio --extract --quiet --to-stdout \"$1\" < \"$0\""]).arg(initramfs).arg(file);
+    let text = String::from_utf8(call::output("cpio", &mut cpio)?).with_context(|| format!("{file} is not UTF-8"))?;
+    ensure!(!text.is_empty(), "{file} is empty");
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn one_program_and_its_files(bench: &Bench, initramfs: &Path) -> Result<()> {
+    let mut cpio = bench.tools.command("sh", &[initramfs])?;
+    cpio.args(["-c", "exec cpio --list --verbose --quiet < \"$0\""]).arg(initramfs);
+    let list = String::from_utf8(call::output("cpio", &mut cpio)?).context("a name in the cpio is not UTF-8")?;
     judge(&list)?;
 
-    let mut readelf = bench.tools.command("sh", &[&images.initramfs])?;
+    let mut readelf = bench.tools.command("sh", &[initramfs])?;
     let extract = "cpio --extract --quiet --to-stdout init < \"$0\" > /tmp/init && \
                    aarch64-linux-gnu-readelf --program-headers --wide /tmp/init && wc -c < /tmp/init";
-    let output = readelf.args(["-c", extract]).arg(&images.initramfs).output().context("cannot run readelf")?;
+    let output = readelf.args(["-c", extract]).arg(initramfs).output().context("cannot run readelf")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
         text.contains("LOAD") && !text.contains("INTERP") && !text.contains("DYNAMIC"),

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::call;
 use crate::repository;
 
 /// Makes `to` the same as the checkout. Files that are the same already are not touched: BitBake goes by their time.
@@ -38,11 +39,7 @@ fn synchronize(from: &Path, wanted: &BTreeSet<PathBuf>, to: &Path) -> Result<()>
 fn files(root: &Path) -> Result<BTreeSet<PathBuf>> {
     let mut git = Command::new("git");
     git.arg("-C").arg(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let output = git.output().context("cannot run git")?;
-    if !output.status.success() {
-        bail!("git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let names = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
+    let names = String::from_utf8(call::output("git ls-files", &mut git)?).context("a file's name is not UTF-8")?;
     // One that was deleted is still in the index.
     Ok(names
         .split('\0')

@@ -66,6 +66,9 @@ const PACKAGES: &[&str] = &[
     "parted",
     "rust-src",
     "rustc",
+    // A stand-in for a hardware security module, and openssl's way to it.
+    "pkcs11-provider",
+    "softhsm2",
 ];
 
 /// What the first run costs.

@@ -8,9 +8,9 @@ use super::build::Build;
 use super::clones::Clones;
 use crate::repository;
 
-/// What this layer asks of meta-oe (INITOVERLAYFS_FEATURES): its other thousand recipes take as long to parse as openembedded-core's.
+/// What this layer asks of meta-oe (INITOVERLAYFS_FEATURES, a `pkcs11:` key): its other thousand recipes take as long to parse as openembedded-core's.
 const OTHERS_OF_META_OE: &str =
-    "BBMASK = \"/meta-oe/recipes-(?!crypto/cryptsetup|support/(libssh|lvm2)/|test/cmocka)\"\n";
+    "BBMASK = \"/meta-oe/recipes-(?!crypto/cryptsetup|support/(libssh|lvm2|pkcs11-provider)/|test/cmocka)\"\n";
 
 /// What one asks of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Variant {
     Whole,
     /// The mini-initramfs is bundled into the kernel.
     Bundle,
-    /// Kernel and mini-initramfs are one UEFI program.
+    /// Kernel and mini-initramfs are one UEFI program, and the key of the image is in a PKCS#11 token.
     Uki,
     /// The mini-initramfs is made with musl.
     Musl,
@@ -56,7 +56,10 @@ impl Variant {
             }
             Self::Uki => {
                 "INITRAMFS_IMAGE = \"mini-initramfs\"\nINITRAMFS_FSTYPES = \"cpio\"\nMACHINE_FEATURES:append = \" efi\"\n\
-                 EFI_PROVIDER = \"systemd-boot\"\nIMAGE_CLASSES:append:pn-initoverlayfs-disk = \" uki\"\n"
+                 EFI_PROVIDER = \"systemd-boot\"\nIMAGE_CLASSES:append:pn-initoverlayfs-disk = \" uki\"\n\
+                 INITOVERLAYFS_SIGNING_KEY:forcevariable = \"pkcs11:token=release;object=boot\"\n\
+                 # Any file: nothing signs here.\n\
+                 INITOVERLAYFS_OPENSSL_CONF = \"${TOPDIR}/conf/local.conf\"\n"
             }
             Self::Musl => {
                 "BBMULTICONFIG = \"initoverlayfs-musl\"\nINITRAMFS_MULTICONFIG = \"initoverlayfs-musl\"\n\
@@ -70,7 +73,7 @@ impl Variant {
 /// The build, configured.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// The folder cannot be written, or BitBake does not start in it.
 pub fn build<'a>(bench: &'a Bench, clones: &'a Clones, variant: Variant) -> Result<Build<'a>> {
     let folder = bench.work.join(clones.series.name).join(variant.name());
     let mut layers = Vec::new();
@@ -96,5 +99,6 @@ pub fn build<'a>(bench: &'a Bench, clones: &'a Clones, variant: Variant) -> Resu
     let paths = vec![bench.keys.key_pem.clone(), bench.keys.certificate_pem.clone()];
     let build = Build { host: &bench.host, clones, folder, layers, settings, paths };
     build.configure()?;
+    build.begin()?;
     Ok(build)
 }

@@ -110,7 +110,15 @@ impl<'a> Standin<'a> {
     /// # Errors
     /// A task fails, or BitBake warns.
     pub fn execute(&self, title: &str) -> Result<Ran> {
-        let ran = self.build.run(title, "bitbake", &TARGETS)?.expect_success()?;
+        self.make(title, &TARGETS)
+    }
+
+    /// As [`Standin::execute`], for other targets.
+    ///
+    /// # Errors
+    /// As [`Standin::execute`].
+    pub fn make(&self, title: &str, targets: &[&str]) -> Result<Ran> {
+        let ran = self.build.run(title, "bitbake", targets)?.expect_success()?;
         let warnings = ran.lines_of("WARNING");
         ensure!(warnings.is_empty(), "warnings, see {}:\n{}", ran.log.display(), warnings.join("\n"));
         Ok(ran)

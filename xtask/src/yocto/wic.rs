@@ -8,13 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use boot_record::config::SignaturePath;
 
 use super::boot::start;
 use super::clones::Clones;
 use super::standin::{FIRST, Standin, deployed};
 use super::{Bench, outcome};
+use crate::call;
 use crate::disk::ROOT_LABEL;
 use crate::qemu::storage::Storage;
 use crate::suite::Tally;
@@ -55,8 +56,7 @@ fn in_history(core: &Path, tar: &Path) -> Result<bool> {
     }
     let mut archive = git();
     archive.args(["archive", "--format=tar", "--output"]).arg(tar).arg(WITH_WIC).args(PROGRAM);
-    let output = archive.output().context("cannot run git")?;
-    ensure!(output.status.success(), "git archive: {}", String::from_utf8_lossy(&output.stderr).trim());
+    call::run("git archive", &mut archive)?;
     Ok(true)
 }
 
@@ -78,7 +78,7 @@ fn boots(bench: &Bench, clones: &Clones, wic: PathBuf) -> Result<()> {
     copy(bench, &deployed(&standin.build, FILE)?, &deployed(&standin.build, &format!("{FILE}.bmap"))?, &disk)?;
     relabel(bench, &disk)?;
     let device = format!("/dev/{}", Storage::Virtio.partition(ROOT));
-    start(bench, &images, &disk, device, SignaturePath::UserSpace, folder.path())
+    start(bench, &images, &disk, device, SignaturePath::UserSpace, None, folder.path()).map(drop)
 }
 
 /// As people write a card: what bmaptool copies it has compared with the map's checksums.
@@ -86,10 +86,7 @@ fn copy(bench: &Bench, image: &Path, map: &Path, to: &Path) -> Result<()> {
     let folder = to.parent().context("a disk without a folder")?;
     let mut bmaptool = bench.host.command_in(folder, "bmaptool", &[image, map])?;
     bmaptool.args(["copy", "--bmap"]).arg(map).arg(image).arg(to);
-    let output = bmaptool.output().context("cannot run bmaptool")?;
-    if !output.status.success() {
-        bail!("bmaptool: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
+    call::run("bmaptool", &mut bmaptool)?;
     let (size, copied) = (fs::metadata(image)?.len(), fs::metadata(to)?.len());
     ensure!(size == copied, "{} has {size} bytes, its copy {copied}", image.display());
     println!("  {}: {size} bytes", image.display());
@@ -100,7 +97,5 @@ fn copy(bench: &Bench, image: &Path, map: &Path, to: &Path) -> Result<()> {
 fn relabel(bench: &Bench, disk: &Path) -> Result<()> {
     let mut sfdisk = bench.tools.command("sfdisk", &[disk])?;
     sfdisk.args(["--quiet", "--part-label"]).arg(disk).args([&ROOT.to_string(), ROOT_LABEL]);
-    let output = sfdisk.output().context("cannot run sfdisk")?;
-    ensure!(output.status.success(), "sfdisk: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
+    call::run("sfdisk", &mut sfdisk)
 }

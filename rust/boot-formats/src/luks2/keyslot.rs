@@ -4,7 +4,7 @@
 use heapless::Vec;
 
 use super::Error;
-use super::metadata::{expect, key_size, number_text, required, unknown};
+use super::member::{expect, key_size, number_text, required, unknown};
 use crate::base64;
 use crate::json::Value;
 use crate::range::ByteRange;

@@ -5,7 +5,8 @@ use heapless::Vec;
 
 use super::header::BINARY_HEADER;
 use super::keyslot::{Digest, Keyslot};
-use super::{Error, Header, KeySize, Name};
+use super::member::{expect, number_text, required, unknown};
+use super::{Error, Header, Name};
 use crate::json::{self, Value};
 use crate::range::ByteRange;
 
@@ -45,6 +46,20 @@ pub struct Token<'a> {
     pub value: Value<'a>,
 }
 
+impl Token<'_> {
+    /// Numbers of the keyslots that it is for.
+    ///
+    /// # Errors
+    /// It does not say, or a number cannot be.
+    pub fn keyslots(&self) -> Result<Vec<u8, MAX_OBJECTS>, Error> {
+        let mut numbers = Vec::new();
+        for element in required(&self.value, "keyslots")?.elements()? {
+            add_number(&mut numbers, element.string()?, &element, "keyslots of a token")?;
+        }
+        Ok(numbers)
+    }
+}
+
 impl<'a> Header<'a> {
     /// Reads what the header says of a volume of `volume_bytes`.
     ///
@@ -82,6 +97,18 @@ impl<'a> Metadata<'a> {
             tokens.push(Token { id, kind, value }).map_err(|_| too_many)?;
         }
         Ok(tokens)
+    }
+
+    /// Numbers of the keyslots, whatever they are, in the order of the text.
+    ///
+    /// # Errors
+    /// A number that cannot be or is there twice.
+    pub fn keyslot_numbers(&self) -> Result<Vec<u8, MAX_OBJECTS>, Error> {
+        let mut numbers = Vec::new();
+        for (name, value) in self.keyslots.members()? {
+            add_number(&mut numbers, name, &value, "keyslots")?;
+        }
+        Ok(numbers)
     }
 
     /// A keyslot by its number.
@@ -184,43 +211,20 @@ fn segment(segments: &Value<'_>, keyslots: ByteRange, volume_bytes: u64) -> Resu
     Ok(Segment { range, iv_tweak: number_text(&required(&value, "iv_tweak")?)?, sector_size })
 }
 
-/// The member of an object.
-pub(super) fn required<'a>(object: &Value<'a>, member: &'static str) -> Result<Value<'a>, Error> {
-    object.member(member)?.ok_or(Error::Missing { offset: object.offset(), member })
-}
-
-/// The member of an object has to be this text.
-pub(super) fn expect(
-    object: &Value<'_>,
-    member: &'static str,
+/// Adds a number that is not among `numbers` yet.
+fn add_number(
+    numbers: &mut Vec<u8, MAX_OBJECTS>,
+    name: &str,
+    value: &Value<'_>,
     what: &'static str,
-    expected: &'static str,
 ) -> Result<(), Error> {
-    let value = required(object, member)?;
-    if value.string()? == expected { Ok(()) } else { Err(unknown(&value, what)) }
-}
-
-/// A text or number that is not known, by name.
-pub(super) fn unknown(value: &Value<'_>, what: &'static str) -> Error {
-    let found = value.string().map_or(Name::of(value.text()), |text| Name::of(text.as_bytes()));
-    Error::Unknown { offset: value.offset(), what, found }
-}
-
-/// A 64-bit number, which LUKS2 writes as text.
-pub(super) fn number_text(value: &Value<'_>) -> Result<u64, Error> {
-    let expected = "a string of digits";
-    let number = json::decimal(value.string()?.as_bytes());
-    number.ok_or(Error::Json(json::Error::Kind { offset: value.offset(), expected }))
-}
-
-/// The size of a key in bytes.
-pub(super) fn key_size(object: &Value<'_>) -> Result<KeySize, Error> {
-    let value = required(object, "key_size")?;
-    match value.unsigned()? {
-        32 => Ok(KeySize::Aes128),
-        64 => Ok(KeySize::Aes256),
-        found => Err(Error::Number { offset: value.offset(), what: "key_size", found, limit: 64 }),
+    let number = object_number(name, value)?;
+    if numbers.contains(&number) {
+        return Err(json::Error::Duplicate { offset: value.offset() }.into());
     }
+    // There is room for each number that can be.
+    let too_many = Error::Count { what, found: MAX_OBJECTS.saturating_add(1), expected: MAX_OBJECTS };
+    numbers.push(number).map_err(|_| too_many)
 }
 
 /// The number of a keyslot, token or digest, which is the name of a member.
@@ -244,7 +248,7 @@ fn numbered<'a>(objects: &Value<'a>, id: u8) -> Result<Option<Value<'a>>, Error>
 }
 
 /// Whether an array of numbers as texts has this one.
-pub(super) fn lists(array: &Value<'_>, id: u8) -> Result<bool, Error> {
+fn lists(array: &Value<'_>, id: u8) -> Result<bool, Error> {
     for element in array.elements()? {
         if object_number(element.string()?, &element)? == id {
             return Ok(true);

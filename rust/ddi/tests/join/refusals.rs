@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::support::{ddi, ddi_build, noise_erofs, refusal, run, tool, write};
+use crate::support::{VERITY, ddi, ddi_build, noise_erofs, refusal, run, tool, write};
 use crate::workshop::{BARE, Workshop};
 
 const REFUSED: &str = "p7: the boot stage would refuse this signature of the root hash ROOT_HASH by";
@@ -145,7 +145,7 @@ fn image_that_ddi_build_did_not_leave_unsigned() {
     // Signed once, and the signature partition deleted by another tool: its place is not known to be free.
     fs::write(&path, &image).unwrap();
     run(&mut workshop.join("good.pem", &["--in-place"]));
-    run(tool("sfdisk").args(["--quiet", "--delete", "unsigned", "2"]).current_dir(workshop.path()));
+    run(tool("sfdisk").args(["--quiet", "--delete", "unsigned", "3"]).current_dir(workshop.path()));
     let words = "expected an image that `ddi build --unsigned-out` made: ddi: no root-verity partition";
     workshop.assert_refused("good.pem", &format!("unsigned: {words}"));
 }
@@ -157,9 +157,9 @@ fn image_with_another_layout() {
     workshop.sign("good", "hash", &BARE);
     let image = fs::read(workshop.path().join("unsigned")).unwrap();
     // The tree's partition begins one block later, as if the place for the signature were larger.
-    let (offset, size) = (tree_offset(&workshop), workshop.facts["partitions"][1]["size"].as_u64().unwrap());
+    let (offset, size) = (tree_offset(&workshop), workshop.facts["partitions"][VERITY]["size"].as_u64().unwrap());
     let line = format!("start={}, size={}", offset / 512 + 8, size / 512 - 8);
-    let script = format!("echo '{line}' | sfdisk --quiet --no-tell-kernel -N 1 unsigned");
+    let script = format!("echo '{line}' | sfdisk --quiet --no-tell-kernel -N 2 unsigned");
     run(tool("sh").args(["-c", &script]).current_dir(workshop.path()));
     let words = format!(
         "unsigned: expected an image that `ddi build --unsigned-out` made: root-verity partition of {} bytes at \
@@ -182,7 +182,7 @@ fn image_with_another_layout() {
 }
 
 fn tree_offset(workshop: &Workshop) -> u64 {
-    workshop.facts["partitions"][1]["offset"].as_u64().unwrap()
+    workshop.facts["partitions"][VERITY]["offset"].as_u64().unwrap()
 }
 
 #[test]

@@ -159,6 +159,11 @@ pub fn make_tree(root: &Path) {
     fs::set_permissions(root.join("usr/lib/empty"), fs::Permissions::from_mode(0o4755)).unwrap();
 }
 
+/// The places of the partitions in a report, and on the disk.
+pub const SIGNATURE: usize = 0;
+pub const ROOT: usize = 1;
+pub const VERITY: usize = 2;
+
 /// The bytes of a partition, by its place in the facts.
 pub fn partition<'a>(image: &'a [u8], facts: &serde_json::Value, number: usize) -> &'a [u8] {
     let partition = &facts["partitions"][number];

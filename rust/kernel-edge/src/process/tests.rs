@@ -9,9 +9,8 @@ use std::time::Instant;
 use super::*;
 
 fn worker(script: &str) -> Worker {
-    let mut command = Command::new("sh");
-    command.args(["-c", script]);
-    Worker::run(command).unwrap()
+    let script = std::ffi::CString::new(script).unwrap();
+    Worker::run(c"/bin/sh", &[c"sh", c"-c", &script]).unwrap()
 }
 
 #[test]
@@ -32,19 +31,18 @@ fn process_that_does_not_end_is_killed() {
 fn process_that_cannot_be_killed_is_left_after_two_seconds_and_the_watchdog_fed_meanwhile() {
     let mut worker = worker("exec sleep 60");
     let (begun, fed) = (Instant::now(), Cell::new(0));
-    let mut child = worker.child.take().unwrap();
-    let end = kill(&mut child, |_| Ok(()), || fed.set(fed.get() + 1));
+    let child = worker.child.take().unwrap();
+    let end = kill(child, |_| Ok(()), || fed.set(fed.get() + 1));
     assert_eq!(end, End::Stuck);
     assert!(begun.elapsed() >= LAST && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(fed.get(), 7, "each quarter of a second but the last");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(kill(child, send_kill, || ()), End::Killed);
 }
 
 #[test]
 fn dropped_worker_takes_its_process_along() {
     let worker = worker("exec sleep 60");
-    let folder = format!("/proc/{}", worker.child.as_ref().unwrap().id());
+    let folder = format!("/proc/{}", worker.child.unwrap().as_raw_nonzero());
     assert!(std::path::Path::new(&folder).exists());
     drop(worker);
     assert!(!std::path::Path::new(&folder).exists());
@@ -59,4 +57,31 @@ fn message_that_does_not_come_is_waited_for_as_long_as_was_said() {
     let feed = || fed.set(fed.get() + 1);
     assert_eq!(worker.channel.receive_within(&mut buffer, Duration::from_millis(600), feed), Err(Error::TimedOut));
     assert_eq!(fed.get(), 2);
+}
+
+#[test]
+fn program_that_is_not_there_is_named_and_nothing_is_left_of_it() {
+    assert_eq!(Worker::run(c"/nowhere", &[c"nowhere"]).unwrap_err(), Error::Spawn(Errno::NOENT));
+    assert_eq!(execute(c"/nowhere", &[]), Errno::NOENT);
+}
+
+/// Where this process may lock that much, and root alone may look at one that is not dumped.
+#[test]
+fn memory_is_locked_once_it_is_used_and_is_not_dumped() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let locked_kib = || -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let locked = maps.lines().filter_map(|line| line.strip_prefix("Locked:")?.trim().strip_suffix(" kB"));
+        locked.map(|kib| kib.parse::<u64>().unwrap()).sum()
+    };
+    lock_memory().unwrap();
+    let before = locked_kib();
+    let unused = std::vec::Vec::<u8>::with_capacity(8 << 20);
+    assert!(locked_kib() < before + 1024, "pages that nobody used");
+    let used = vec![1_u8; 4 << 20];
+    assert!(locked_kib() >= before + 4096, "{before} KiB before");
+    assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    drop((unused, used));
 }

@@ -12,7 +12,7 @@ use boot_record::reason::Reason;
 use rustix::fs::{Dir, FileType};
 
 use super::Node;
-use super::esp::{Esp, FOLDER};
+use crate::esp::{Esp, FOLDER};
 use crate::failure::{Failure, text};
 use crate::select::{Candidate, Candidates, Origin};
 
@@ -31,7 +31,7 @@ pub fn search(
     rank: usize,
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
-    let esp = Esp::mount(node, config).map_err(|error| {
+    let esp = Esp::mount(&node.path, config).map_err(|error| {
         let reason = if error.is_unknown_file_system() {
             Reason::KernelLacks
         } else if error.is_unreadable() {

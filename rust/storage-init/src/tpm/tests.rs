@@ -3,17 +3,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
+use std::ffi::CString;
 use std::time::Instant;
 
 use super::*;
 
 /// `take` waits for one request.
 fn tpm(script: &str) -> Tpm {
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("take() {{ dd bs=512 count=1 of=/dev/null 2>&1 <&0; }}\ntake >&2\n{script}")]);
-    command.stderr(std::process::Stdio::null());
-    Tpm::by(Worker::run(command), Duration::from_millis(50)).unwrap()
+    let begin = "exec 2>/dev/null\ntake() { dd bs=512 count=1 of=/dev/null 2>&1 <&0; }\ntake >&2";
+    let script = CString::new(format!("{begin}\n{script}")).unwrap();
+    Tpm::by(Worker::run(c"/bin/sh", &[c"sh", c"-c", &script]), Duration::from_millis(50)).unwrap()
 }
 
 /// Extended in SHA-256, written down.
@@ -29,7 +28,7 @@ fn answer_in_time_is_taken() {
     let mut tpm = tpm(&format!("take >&2; {EXTENDED}; take >&2; {UNLOCKED}; take >&2"));
     let banks = Banks::of(&[tpm_policy::Bank::Sha256]);
     assert_eq!(tpm.measure(13, "x", || ()), Ok(Extended { banks, logged: true }));
-    tpm.unlock(&Request::Latch { pcr: 0 }).unwrap();
+    tpm.unlock("data").unwrap();
     assert_eq!(tpm.unlocked(|| ()).as_deref(), Ok("u"));
     assert_eq!(tpm.finish(|| ()), Ok(()));
 }
@@ -45,7 +44,7 @@ fn late_answer_is_not_taken_for_that_to_the_next_request() {
     std::thread::sleep(Duration::from_millis(1200));
     let ended = failed(State::Untouched, "tpm-unlock: ended, since it owed an answer");
     assert_eq!(tpm.latch(13, || ()), Err(ended.clone()));
-    assert_eq!(tpm.unlock(&Request::Latch { pcr: 0 }), Err(ended));
+    assert_eq!(tpm.unlock("data"), Err(ended));
     assert_eq!(tpm.finish(|| ()), Ok(()), "it was killed, and is gone");
 }
 

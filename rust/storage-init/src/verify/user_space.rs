@@ -11,9 +11,6 @@ use super::Blame;
 use crate::config::Anchor;
 use crate::failure::Failure;
 
-/// Whether this binary can check signatures.
-pub const BUILT_IN: bool = cfg!(feature = "user-signature");
-
 /// A root hash, as text, whose signature was checked: in a binary without the feature, never made.
 #[derive(Debug)]
 pub struct Verified(RootHashText);

@@ -31,6 +31,8 @@ pub enum UnsealError {
     AuthFail,
     /// A register changed between the policy's assertion and the unsealing.
     PcrChanged,
+    /// The policy is to be signed, and no signature is at hand.
+    Unsigned,
     /// No signature for this key, bank and set of registers.
     NoSignature,
     /// The signature is not by the policy's key.
@@ -99,6 +101,7 @@ impl fmt::Display for UnsealError {
             Self::Lockout => f.write_str("the TPM is locked after too many wrong passwords"),
             Self::AuthFail => f.write_str("the TPM does not accept the session: not the storage root key of the token"),
             Self::PcrChanged => f.write_str("a register changed while the policy was asserted"),
+            Self::Unsigned => f.write_str("wants a signed policy, and there is no signature"),
             Self::NoSignature => f.write_str("no signature for this key, bank and registers"),
             Self::SignatureRejected => f.write_str("the policy's signature is not by its key"),
             Self::OtherPolicy => f.write_str("the sealed object has another policy than the token says"),

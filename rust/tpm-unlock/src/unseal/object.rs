@@ -10,18 +10,18 @@ use crate::wire::{Malformed, Reader};
 const KEYED_HASH: u16 = 0x0008;
 
 /// A sealed object's parts.
-pub(super) struct Sealed<'a> {
+pub(super) struct Sealed {
     /// `TPM2B_PRIVATE` without its size.
-    pub private: &'a [u8],
+    pub private: Vec<u8>,
     /// `TPMT_PUBLIC`.
-    pub public: &'a [u8],
+    pub public: Vec<u8>,
     pub name: Name,
     /// Its `authPolicy`.
     pub policy: [u8; 32],
 }
 
-impl<'a> Sealed<'a> {
-    pub fn parse(blob: &'a [u8]) -> Result<Self, UnsealError> {
+impl Sealed {
+    pub fn parse(blob: &[u8]) -> Result<Self, UnsealError> {
         let (private, public) = split(blob).map_err(|error| match error {
             // What follows is the seed of an object that was made elsewhere.
             Malformed::Trailing { .. } => UnsealError::Import,
@@ -35,7 +35,7 @@ impl<'a> Sealed<'a> {
         }
         let name = Name::of_public_area(public).ok_or(UnsealError::Object { found: name_algorithm })?;
         let policy = policy.first_chunk().copied().ok_or(UnsealError::OtherPolicy)?;
-        Ok(Self { private, public, name, policy })
+        Ok(Self { private: private.to_vec(), public: public.to_vec(), name, policy })
     }
 }
 

@@ -9,6 +9,8 @@ use core::fmt;
 #[allow(missing_docs, reason = "each is the command of its name in part 3")]
 pub enum CommandCode {
     PcrExtend = 0x0000_0182,
+    PcrRead = 0x0000_017e,
+    Create = 0x0000_0153,
     Load = 0x0000_0157,
     Unseal = 0x0000_015e,
     FlushContext = 0x0000_0165,
@@ -23,8 +25,10 @@ pub enum CommandCode {
 
 impl CommandCode {
     /// Every command.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::PcrExtend,
+        Self::PcrRead,
+        Self::Create,
         Self::Load,
         Self::Unseal,
         Self::FlushContext,
@@ -54,6 +58,8 @@ impl CommandCode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PcrExtend => "TPM2_PCR_Extend",
+            Self::PcrRead => "TPM2_PCR_Read",
+            Self::Create => "TPM2_Create",
             Self::Load => "TPM2_Load",
             Self::Unseal => "TPM2_Unseal",
             Self::FlushContext => "TPM2_FlushContext",

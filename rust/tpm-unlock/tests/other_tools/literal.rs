@@ -3,7 +3,7 @@
 
 use tpm_policy::event::{DdiEvent, LATCH};
 use tpm_policy::{Bank, PcrMask, digests, pcr};
-use tpm_unlock::unseal::{Unsealed, prepare};
+use tpm_unlock::unseal::{Preparation, Unsealed};
 use tpm_unlock::wire::CommandCode;
 use tpm_unlock::{UnsealError, extend, unseal};
 
@@ -18,7 +18,7 @@ fn literal_policy_unseals_in_five_commands() {
     let mut machine = Machine::start();
     let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     let mut out = Unsealed::default();
-    unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out).unwrap();
+    unseal(&mut tpm(&mut wire), &enrolled.key(), None, &mut out).unwrap();
     assert_eq!(out.as_slice(), SECRET);
     let expected = [
         CommandCode::Load,
@@ -55,15 +55,27 @@ fn literal_policy_costs_seven_commands_with_extend_and_latch_and_none_unseals_af
 
     let mut out = Unsealed::default();
     let mut tpm = tpm(&mut wire);
-    let prepared = prepare(&mut tpm, &enrolled.key()).unwrap();
+    let mut key = Preparation::begin(&enrolled.key()).unwrap();
+    while !key.is_ready() {
+        key = key.step(&mut tpm).unwrap();
+    }
     extend(&mut tpm, 13, &digests(&[Bank::Sha256], EVENT.data().as_bytes())).unwrap();
-    prepared.finish(&mut tpm, &mut out).unwrap();
+    key.finish(&mut tpm, None, &mut out).unwrap();
     assert_eq!(out.as_slice(), SECRET);
     drop(tpm);
     measure(&mut wire, 13, LATCH);
-    assert_eq!(wire.sent.len(), 7, "{:x?}", wire.codes());
+    let expected = [
+        CommandCode::Load,
+        CommandCode::StartAuthSession,
+        CommandCode::PcrExtend,
+        CommandCode::PolicyPcr,
+        CommandCode::Unseal,
+        CommandCode::FlushContext,
+        CommandCode::PcrExtend,
+    ];
+    assert_eq!(wire.codes(), expected.map(CommandCode::value));
 
-    let again = unseal(&mut crate::machine::tpm(&mut wire), &enrolled.key(), &mut out);
+    let again = unseal(&mut crate::machine::tpm(&mut wire), &enrolled.key(), None, &mut out);
     assert_eq!(again, Err(UnsealError::PcrMismatch));
     assert!(out.is_empty());
     assert_eq!(left_over(&mut wire), []);
@@ -75,7 +87,7 @@ fn another_image_gets_no_key_and_leaves_nothing_behind() {
     let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     let mut out = Unsealed::default();
     measure(&mut wire, 13, &EVENT.data());
-    assert_eq!(unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out), Err(UnsealError::PcrMismatch));
+    assert_eq!(unseal(&mut tpm(&mut wire), &enrolled.key(), None, &mut out), Err(UnsealError::PcrMismatch));
     assert!(out.is_empty());
     assert_eq!(left_over(&mut wire), []);
 }
@@ -107,7 +119,7 @@ fn register_that_changes_between_assertion_and_unsealing_is_noticed() {
     }
     let intruder = Intruder(&mut wire, &mut extended, extend_13);
     let mut tpm = tpm_unlock::Tpm::new(intruder, crate::machine::random, std::time::Duration::from_secs(5));
-    assert_eq!(unseal(&mut tpm, &enrolled.key(), &mut out), Err(UnsealError::PcrChanged));
+    assert_eq!(unseal(&mut tpm, &enrolled.key(), None, &mut out), Err(UnsealError::PcrChanged));
     drop(tpm);
     assert!(extended && out.is_empty());
     assert_eq!(left_over(&mut wire), []);
@@ -120,19 +132,29 @@ fn tpm_that_is_locked_after_wrong_passwords_unseals_what_has_none() {
     let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
     lock_out(&mut wire);
     let mut out = Unsealed::default();
-    assert_eq!(unseal(&mut tpm(&mut wire), &enrolled.key(), &mut out), Ok(()));
+    assert_eq!(unseal(&mut tpm(&mut wire), &enrolled.key(), None, &mut out), Ok(()));
     assert_eq!(out.as_slice(), SECRET);
     assert_eq!(left_over(&mut wire), []);
 }
 
 #[test]
-fn prepared_key_that_is_abandoned_leaves_nothing_behind() {
+fn key_that_is_abandoned_after_any_step_leaves_nothing_behind() {
     let mut machine = Machine::start();
     let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11, 13]);
-    let mut tpm = tpm(&mut wire);
-    prepare(&mut tpm, &enrolled.key()).unwrap().abandon(&mut tpm);
-    drop(tpm);
-    assert_eq!(left_over(&mut wire), []);
+    for (steps, flushed) in [(0, 0), (1, 1), (2, 2)] {
+        wire.forget();
+        let mut tpm = tpm(&mut wire);
+        let mut key = Preparation::begin(&enrolled.key()).unwrap();
+        for _ in 0..steps {
+            assert!(!key.is_ready());
+            key = key.step(&mut tpm).unwrap();
+        }
+        assert_eq!(key.is_ready(), steps == 2);
+        key.abandon(&mut tpm);
+        drop(tpm);
+        assert_eq!(wire.sent.len(), steps + flushed, "{:x?}", wire.codes());
+        assert_eq!(left_over(&mut wire), []);
+    }
 }
 
 #[test]

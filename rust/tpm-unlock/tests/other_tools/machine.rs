@@ -30,7 +30,7 @@ impl Machine {
         let folder = tempfile::Builder::new().prefix("tpm-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let process = Command::new("swtpm")
             .args(["socket", "--tpm2", "--tpmstate", "dir=.", "--server", "type=unixio,path=s", "--log", "file=log"])
-            .args(["--flags", "not-need-init,startup-clear"])
+            .args(["--ctrl", "type=unixio,path=c", "--flags", "not-need-init,startup-clear"])
             .current_dir(&folder)
             .stdin(Stdio::null())
             .spawn()
@@ -41,8 +41,18 @@ impl Machine {
 
     /// A new way to it, once it listens. There is room for one at a time.
     pub fn connect(&mut self) -> Wire {
+        let socket = self.socket("s");
+        Wire { socket, sent: Vec::new(), received: Vec::new(), spoil: Box::new(|_, _, _| ()) }
+    }
+
+    /// What resets it, and it alone: a wire of its own. There is room for one at a time.
+    pub fn reset_wire(&mut self) -> ResetWire {
+        ResetWire(self.socket("c"))
+    }
+
+    fn socket(&mut self, name: &str) -> UnixStream {
         // Names of sockets are short, names of folders need not be.
-        let path = format!("/proc/self/fd/{}/s", self.handle.as_raw_fd());
+        let path = format!("/proc/self/fd/{}/{name}", self.handle.as_raw_fd());
         let begun = Instant::now();
         let socket = loop {
             match UnixStream::connect(&path) {
@@ -55,7 +65,7 @@ impl Machine {
             std::thread::sleep(Duration::from_millis(2));
         };
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Wire { socket, sent: Vec::new(), received: Vec::new(), spoil: Box::new(|_, _, _| ()) }
+        socket
     }
 }
 
@@ -63,6 +73,20 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Resets the TPM.
+pub struct ResetWire(UnixStream);
+
+impl ResetWire {
+    /// As the loss of its power does. It takes nothing but TPM2_Startup afterwards.
+    pub fn pull(&mut self) {
+        // CMD_INIT of swtpm without flags (include/swtpm/tpm_ioctl.h); the answer is a ptm_res.
+        self.0.write_all(&[0, 0, 0, 2, 0, 0, 0, 0]).unwrap();
+        let mut answer = [0; 4];
+        self.0.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [0; 4]);
     }
 }
 
@@ -81,6 +105,12 @@ impl Wire {
     pub fn forget(&mut self) {
         self.sent.clear();
         self.received.clear();
+    }
+
+    /// Another way to the same TPM, for what has to be said between two commands.
+    pub fn beside(&self) -> Self {
+        let socket = self.socket.try_clone().unwrap();
+        Self { socket, sent: Vec::new(), received: Vec::new(), spoil: Box::new(|_, _, _| ()) }
     }
 
     /// Command codes, in order.

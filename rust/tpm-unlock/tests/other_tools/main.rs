@@ -12,6 +12,7 @@
     reason = "a test that cannot go on panics"
 )]
 
+mod ahead;
 mod keys;
 mod literal;
 mod machine;

@@ -101,6 +101,11 @@ pub fn remove_srk(wire: &mut Wire) {
     command(wire, 0x120, &[OWNER, SRK], 1, &SRK.to_be_bytes());
 }
 
+/// `TPM2_Startup(CLEAR)`, as firmware does after a reset.
+pub fn start_up(wire: &mut Wire) {
+    command(wire, 0x144, &[], 0, &[0, 0]);
+}
+
 /// `TPM2_Clear`: a new owner, new seeds.
 pub fn clear(wire: &mut Wire) {
     command(wire, 0x126, &[LOCKOUT], 1, &[]);
@@ -197,8 +202,7 @@ pub struct Enrolled {
 
 impl Enrolled {
     pub fn key(&self) -> SealedKey<'_> {
-        let signed =
-            SignedPolicy { public_key: &self.public_key, pcrs: self.signed_pcrs, signatures: &self.signatures };
+        let signed = SignedPolicy { public_key: &self.public_key, pcrs: self.signed_pcrs };
         SealedKey {
             blob: &self.blob,
             policy_hash: *self.policy.as_bytes(),

@@ -48,7 +48,7 @@ fn enrol(wire: &mut Wire, signer: &Signer, literal: &[u8], form: Exponent) -> En
 fn attempt(wire: &mut Wire, enrolled: &Enrolled) -> Result<Vec<u8>, UnsealError> {
     let mut out = Unsealed::default();
     wire.forget();
-    let result = unseal(&mut tpm(wire), &enrolled.key(), &mut out).map(|()| out.to_vec());
+    let result = unseal(&mut tpm(wire), &enrolled.key(), Some(&enrolled.signatures), &mut out).map(|()| out.to_vec());
     let sent = wire.sent.len();
     assert!(result.is_ok() || out.is_empty());
     assert_eq!(left_over(wire), []);
@@ -72,8 +72,8 @@ fn one_signature_costs_nine_commands_and_several_cost_ten() {
         CommandCode::StartAuthSession,
         CommandCode::LoadExternal,
         CommandCode::VerifySignature,
-        CommandCode::FlushContext,
         CommandCode::PolicyPcr,
+        CommandCode::FlushContext,
         CommandCode::PolicyAuthorize,
         CommandCode::Unseal,
         CommandCode::FlushContext,

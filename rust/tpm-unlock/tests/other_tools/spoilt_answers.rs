@@ -7,13 +7,13 @@ use tpm_unlock::{Error, UnsealError, unseal};
 
 use crate::literal::SECRET;
 use crate::machine::{Machine, Spoil, Wire, tpm};
-use crate::owner::{Enrolled, left_over, set_up};
+use crate::owner::{Enrolled, left_over, set_up, start_up};
 
 fn attempt(wire: &mut Wire, enrolled: &Enrolled, spoil: Spoil) -> Result<Vec<u8>, UnsealError> {
     wire.forget();
     wire.spoil = spoil;
     let mut out = Unsealed::default();
-    let result = unseal(&mut tpm(wire), &enrolled.key(), &mut out).map(|()| out.to_vec());
+    let result = unseal(&mut tpm(wire), &enrolled.key(), None, &mut out).map(|()| out.to_vec());
     wire.spoil = Box::new(|_, _, _| ());
     assert!(result.is_ok() || out.is_empty());
     result
@@ -162,4 +162,40 @@ fn refusals_have_their_names() {
     assert_eq!(error, UnsealError::Tpm(Error::Refused { command: CommandCode::StartAuthSession, code }));
     // The session that was made and denied is the only thing that is left.
     assert!(left_over(&mut wire).iter().all(|handle| handle >> 24 == 3 || handle >> 24 == 2));
+}
+
+/// Between any two commands, the TPM alone: with it go sessions, objects and registers. Whoever did it may start it up again.
+#[test]
+fn tpm_that_is_reset_in_mid_session_gives_no_key_and_says_where_it_was() {
+    const NO_SUCH_OBJECT: u32 = 0x910;
+    let mut machine = Machine::start();
+    // Registers as they are after a reset: it is not they that keep the secret.
+    let (mut wire, enrolled) = set_up(&mut machine, SECRET, &[11]);
+    let refused = |command, code| UnsealError::Tpm(Error::Refused { command, code });
+    let not_started = |command| (false, refused(command, ResponseCode::INITIALIZE));
+    let forgotten = |command| (true, refused(command, ResponseCode::of(NO_SUCH_OBJECT)));
+    for (after, (started, expected)) in [
+        (CommandCode::Load, not_started(CommandCode::StartAuthSession)),
+        (CommandCode::StartAuthSession, not_started(CommandCode::PolicyPcr)),
+        (CommandCode::PolicyPcr, not_started(CommandCode::Unseal)),
+        (CommandCode::Unseal, not_started(CommandCode::FlushContext)),
+        (CommandCode::Load, forgotten(CommandCode::Unseal)),
+        (CommandCode::StartAuthSession, forgotten(CommandCode::PolicyPcr)),
+        (CommandCode::PolicyPcr, forgotten(CommandCode::Unseal)),
+        (CommandCode::Unseal, (true, refused(CommandCode::FlushContext, ResponseCode::HANDLE))),
+    ] {
+        let (mut reset, mut beside) = (machine.reset_wire(), wire.beside());
+        let spoil = only(after, move |_| {
+            reset.pull();
+            if started {
+                start_up(&mut beside);
+            }
+        });
+        assert_eq!(attempt(&mut wire, &enrolled, spoil), Err(expected), "after {after}, started: {started}");
+        if !started {
+            start_up(&mut wire);
+        }
+        assert_eq!(left_over(&mut wire), []);
+    }
+    assert_eq!(attempt(&mut wire, &enrolled, Box::new(|_, _, _| ())).unwrap(), SECRET);
 }

@@ -126,7 +126,7 @@ fn a_copy_that_cannot_be_read_leaves_the_other() {
 fn a_device_that_does_not_give_its_bytes_is_named() {
     let volume = make();
     let error = volume.with_metadata(|metadata| {
-        tpm_unlock::volume::open(&Failing(&volume, AREA..BYTES), metadata, 0, b"secret").map(|_| ())
+        tpm_unlock::volume::Lock::of(metadata, 0)?.read_area(&Failing(&volume, AREA..BYTES)).map(|_| ())
     });
     assert_eq!(error, Err(VolumeError::Read { offset: AREA, error: ReadError { errno: 5 } }));
     assert_eq!(error.unwrap_err().to_string(), "read at byte 32768: errno 5");

@@ -12,7 +12,7 @@ use crate::owner::{self, Enrolled, SRK, enrol, left_over, set_up};
 
 fn attempt(wire: &mut Wire, enrolled: &Enrolled) -> Result<Vec<u8>, UnsealError> {
     let mut out = Unsealed::default();
-    let result = unseal(&mut tpm(wire), &enrolled.key(), &mut out).map(|()| out.to_vec());
+    let result = unseal(&mut tpm(wire), &enrolled.key(), None, &mut out).map(|()| out.to_vec());
     assert!(result.is_ok() || out.is_empty());
     assert_eq!(left_over(wire), []);
     result

@@ -55,7 +55,7 @@ fn a_literal_policy_is_read_whole() {
     let token = stored(&volume, &token_text(&[])).unwrap();
     assert_eq!((token.keyslot, token.is_signed()), (0, false));
     assert_eq!(token.registers(), PcrMask::of(&[11, 13]).unwrap());
-    let key = token.sealed_key(None).unwrap();
+    let key = token.sealed_key();
     assert_eq!((key.blob, key.srk, key.bank), (&[1, 2, 3, 4][..], Some(&[5, 6][..]), Bank::Sha256));
     assert_eq!(key.pcrs, PcrMask::of(&[11, 13]).unwrap());
     assert_eq!(key.policy_hash[..3], [0x01, 0x23, 0x45]);
@@ -70,21 +70,19 @@ fn a_literal_policy_is_read_whole() {
         ("tpm2_srk", ""),
     ]);
     let token = stored(&volume, &old).unwrap();
-    let key = token.sealed_key(None).unwrap();
+    let key = token.sealed_key();
     assert_eq!((key.srk, key.bank), (None, Bank::Sha256));
 }
 
 #[test]
-fn a_signed_policy_wants_its_signatures() {
+fn a_signed_policy_has_its_key_and_its_registers() {
     let volume = Volume::make(b"secret", &MINIMAL);
     let change = [("tpm2-pcrs", "[7]"), ("tpm2_pubkey_pcrs", "[11,13]"), ("tpm2_pubkey", "\"LS0tLQ==\"")];
     let token = stored(&volume, &token_text(&change)).unwrap();
     assert!(token.is_signed());
     assert_eq!(token.registers(), PcrMask::of(&[7, 11, 13]).unwrap());
-    assert_eq!(token.sealed_key(None).map(|_| ()), Err(TokenError::NoSignature));
-    let signed = token.sealed_key(Some(b"{}")).unwrap().signed.unwrap();
-    assert_eq!((signed.public_key, signed.signatures), (&b"----"[..], &b"{}"[..]));
-    assert_eq!(signed.pcrs, PcrMask::of(&[11, 13]).unwrap());
+    let signed = token.sealed_key().signed.unwrap();
+    assert_eq!((signed.public_key, signed.pcrs), (&b"----"[..], PcrMask::of(&[11, 13]).unwrap()));
 }
 
 #[test]

@@ -15,18 +15,18 @@ use crate::owner::{clear, left_over, literal_policy, make_ecc_srk, make_other_sr
 use crate::signer::{Signer, json};
 use crate::workshop::{MINIMAL, Volume};
 
-const SECRET: &[u8; 32] = b"the secret of thirty-two bytes..";
-const RULES: Rules = Rules { measured: 13, any_registers: false };
+pub const SECRET: &[u8; 32] = b"the secret of thirty-two bytes..";
+pub const RULES: Rules = Rules { measured: 13, any_registers: false };
 
 /// A TPM, and its storage root key.
-fn set_up(machine: &mut Machine) -> (Wire, Vec<u8>) {
+pub fn set_up(machine: &mut Machine) -> (Wire, Vec<u8>) {
     let mut wire = machine.connect();
     let srk = make_ecc_srk(&mut wire);
     (wire, srk)
 }
 
 /// A volume whose only keyslot is that of a token.
-fn enrolled(wire: &mut Wire, srk: &[u8], pcrs: &[u8]) -> Volume {
+pub fn enrolled(wire: &mut Wire, srk: &[u8], pcrs: &[u8]) -> Volume {
     enrolled_with(wire, srk, pcrs, "--sector-size=4096")
 }
 
@@ -36,18 +36,37 @@ fn enrolled_with(wire: &mut Wire, srk: &[u8], pcrs: &[u8], option: &str) -> Volu
     volume
 }
 
-fn token(wire: &mut Wire, srk: &[u8], pcrs: &[u8], secret: &[u8]) -> String {
+pub fn token(wire: &mut Wire, srk: &[u8], pcrs: &[u8], secret: &[u8]) -> String {
     let policy = match pcrs {
         [] => PolicyDigest::new(),
         _ => literal_policy(wire, PcrMask::of(pcrs).unwrap()),
     };
-    let blob = seal(wire, secret, &policy);
+    token_of(wire, srk, pcrs, secret, &policy)
+}
+
+/// A token of this policy over these registers.
+pub fn token_of(wire: &mut Wire, srk: &[u8], pcrs: &[u8], secret: &[u8], policy: &PolicyDigest) -> String {
+    let blob = seal(wire, secret, policy);
     format!(
         r#"{{"type":"systemd-tpm2","keyslots":["0"],"tpm2-blob":"{}","tpm2-pcrs":{pcrs:?},"tpm2-pcr-bank":"sha256",
         "tpm2-primary-alg":"ecc","tpm2-policy-hash":"{}","tpm2_srk":"{}"}}"#,
         base64(&blob),
         Hex(policy.as_bytes()),
         base64(srk),
+    )
+}
+
+/// A token of the policy that this signer signs for registers 11 and 13.
+pub fn signed_token(wire: &mut Wire, srk: &[u8], signer: &Signer) -> String {
+    let policy = PolicyDigest::authorize(&signer.key().name(Exponent::Number).unwrap(), &[]);
+    let blob = seal(wire, SECRET, &policy);
+    format!(
+        r#"{{"type":"systemd-tpm2","keyslots":["0"],"tpm2-blob":"{}","tpm2-pcrs":[],"tpm2-pcr-bank":"sha256",
+        "tpm2-policy-hash":"{}","tpm2_srk":"{}","tpm2_pubkey_pcrs":[11,13],"tpm2_pubkey":"{}"}}"#,
+        base64(&blob),
+        Hex(policy.as_bytes()),
+        base64(srk),
+        base64(&signer.pem),
     )
 }
 
@@ -147,17 +166,8 @@ fn policy_signed_by_another_key_opens_nothing() {
     let (mut wire, srk) = set_up(&mut machine);
     let (signer, other) = (Signer::rsa(), Signer::rsa());
     let registers = literal_policy(&mut wire, PcrMask::of(&[11, 13]).unwrap());
-    let policy = PolicyDigest::authorize(&signer.key().name(Exponent::Number).unwrap(), &[]);
-    let blob = seal(&mut wire, SECRET, &policy);
     let volume = Volume::make(&passphrase(SECRET).unwrap(), &MINIMAL);
-    volume.import_token(&format!(
-        r#"{{"type":"systemd-tpm2","keyslots":["0"],"tpm2-blob":"{}","tpm2-pcrs":[],"tpm2-pcr-bank":"sha256",
-        "tpm2-policy-hash":"{}","tpm2_srk":"{}","tpm2_pubkey_pcrs":[11,13],"tpm2_pubkey":"{}"}}"#,
-        base64(&blob),
-        Hex(policy.as_bytes()),
-        base64(&srk),
-        base64(&signer.pem),
-    ));
+    volume.import_token(&signed_token(&mut wire, &srk, &signer));
     let mut attempt = |signatures: Option<&[u8]>| {
         let opened = unlock(&mut tpm(&mut wire), &volume, RULES, signatures);
         assert_eq!(left_over(&mut wire), []);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use boot_formats::luks2::Metadata;
 use tempfile::TempDir;
-use tpm_unlock::volume::{Copies, Disk, ReadError, VolumeError, open};
+use tpm_unlock::volume::{Copies, Disk, Lock, ReadError, VolumeError};
 
 /// What `luksFormat` is given to go by a passphrase without delay, as a token's secret does.
 pub const MINIMAL: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
@@ -69,12 +69,18 @@ impl Volume {
         let key: &Path = &self.folder.path().join("key");
         let option = format!("--volume-key-file={}", key.display());
         self.cryptsetup(passphrase, &["luksDump", "--batch-mode", "--dump-volume-key"], &[&option]);
-        fs::read(key).unwrap()
+        let bytes = fs::read(key).unwrap();
+        // cryptsetup writes over no file.
+        fs::remove_file(key).unwrap();
+        bytes
     }
 
     /// What we make of a keyslot and a passphrase.
     pub fn open(&self, keyslot: u8, passphrase: &[u8]) -> Result<Vec<u8>, VolumeError> {
-        self.with_metadata(|metadata| open(self, metadata, keyslot, passphrase).map(|(_, key)| key.as_bytes().to_vec()))
+        self.with_metadata(|metadata| {
+            let lock = Lock::of(metadata, keyslot)?;
+            lock.open(lock.read_area(self)?, passphrase).map(|(_, key)| key.as_bytes().to_vec())
+        })
     }
 
     pub fn with_metadata<T>(

@@ -138,9 +138,9 @@ impl<'a> Workshop<'a> {
         ) else {
             bail!("ddi inspect --json does not say how the hash tree is made");
         };
-        // Sectors of 512 bytes; the data in the DDI's third partition, the tree in its second, behind the superblock.
+        // Sectors of 512 bytes; the data in the DDI's second partition, the tree in its third, behind the superblock.
         let table = format!(
-            "0 {} verity 1 /dev/vda3 /dev/vda2 4096 4096 {blocks} 1 sha256 {} {salt}",
+            "0 {} verity 1 /dev/vda2 /dev/vda3 4096 4096 {blocks} 1 sha256 {} {salt}",
             blocks * 8,
             ddi.root_hash
         );

@@ -10,8 +10,10 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -20,18 +22,29 @@ use rustix::net::{
 use super::script::{Fault, HEADER, Rule};
 use super::traffic::{Exchange, Traffic, length};
 
+/// `CMD_INIT` without flags: swtpm forgets what a TPM without power forgets.
+const INIT: [u8; 8] = [0, 0, 0, 2, 0, 0, 0, 0];
+/// Bytes of the answer to it: a `ptm_res`.
+const INIT_ANSWER: usize = 4;
+/// TPM2_Startup(CLEAR) (TPM 2.0 Library Specification, part 3, 9.3).
+const STARTUP: [u8; 12] = [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0];
+/// How long swtpm may take for a reset.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The bus of one boot.
 pub struct Bus<'a> {
     rules: &'a [Rule],
     listener: UnixListener,
     swtpm: UnixStream,
     traffic: Mutex<Traffic>,
+    /// Bytes of swtpm's next answers on the control channel that are for us.
+    ours: AtomicUsize,
 }
 
 impl<'a> Bus<'a> {
     /// A bus on which these things go wrong, between who connects to `listener` and the control channel of `swtpm`.
     pub fn new(rules: &'a [Rule], listener: UnixListener, swtpm: UnixStream) -> Self {
-        Self { rules, listener, swtpm, traffic: Mutex::default() }
+        Self { rules, listener, swtpm, traffic: Mutex::default(), ours: AtomicUsize::new(0) }
     }
 
     /// What has been said so far.
@@ -49,14 +62,42 @@ impl<'a> Bus<'a> {
     pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         let swtpm = &self.swtpm;
         if let Ok((qemu, _)) = self.listener.accept()
-            && let (Ok(mut to_qemu), Ok(mut from_swtpm)) = (qemu.try_clone(), swtpm.try_clone())
+            && let (Ok(to_qemu), Ok(from_swtpm)) = (qemu.try_clone(), swtpm.try_clone())
         {
             // An error is the end of the conversation, as its end is.
-            scope.spawn(move || std::io::copy(&mut from_swtpm, &mut to_qemu));
+            scope.spawn(move || self.answers(from_swtpm, to_qemu));
             let _ = self.control(scope, &qemu);
             let _ = qemu.shutdown(Shutdown::Both);
         }
         let _ = swtpm.shutdown(Shutdown::Both);
+    }
+
+    /// Passes on what swtpm answers on the control channel, but for what is ours.
+    fn answers(&self, mut swtpm: UnixStream, mut qemu: UnixStream) -> std::io::Result<()> {
+        let mut bytes = [0; 4096];
+        loop {
+            let count = swtpm.read(&mut bytes)?;
+            let ours = self.ours.load(Ordering::Acquire).min(count);
+            self.ours.fetch_sub(ours, Ordering::AcqRel);
+            match bytes.get(ours..count) {
+                Some([]) if count == 0 => return Ok(()),
+                rest => qemu.write_all(rest.unwrap_or_default())?,
+            }
+        }
+    }
+
+    /// Resets the TPM, and waits until it is done.
+    fn reset(&self) -> std::io::Result<()> {
+        self.ours.store(INIT_ANSWER, Ordering::Release);
+        (&self.swtpm).write_all(&INIT)?;
+        let begun = Instant::now();
+        while self.ours.load(Ordering::Acquire) > 0 {
+            if begun.elapsed() > PATIENCE {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Passes on what QEMU says on the control channel.
@@ -92,8 +133,15 @@ impl<'a> Bus<'a> {
         loop {
             let command = read_whole(&mut qemu)?;
             let fault = self.traffic().rule(self.rules, &command).map(|rule| &rule.fault);
-            if let Some(Fault::After(foreign)) = fault {
-                ask(&mut swtpm, foreign)?;
+            match fault {
+                Some(Fault::After(foreign)) => drop(ask(&mut swtpm, foreign)?),
+                Some(Fault::Reset(started)) => {
+                    self.reset()?;
+                    if *started {
+                        ask(&mut swtpm, &STARTUP)?;
+                    }
+                }
+                _ => {}
             }
             let answer = match fault.and_then(Fault::made_up) {
                 Some(answer) => answer,

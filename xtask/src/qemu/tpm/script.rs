@@ -38,6 +38,8 @@ pub enum Fault {
     Flip(usize),
     /// Somebody else's command comes before it, whose answer nobody sees.
     After(Vec<u8>),
+    /// The TPM alone is reset before it, by its wire. True: it is also started up again, as firmware does, so that it takes commands.
+    Reset(bool),
 }
 
 impl Fault {
@@ -46,7 +48,7 @@ impl Fault {
         match self {
             Self::Code(code) => Some(answer(*code, &[])),
             Self::Garbage(body) => Some(answer(0, body)),
-            Self::Delay(_) | Self::Cut(_) | Self::Flip(_) | Self::After(_) => None,
+            Self::Delay(_) | Self::Cut(_) | Self::Flip(_) | Self::After(_) | Self::Reset(_) => None,
         }
     }
 
@@ -62,7 +64,7 @@ impl Fault {
                     *byte ^= 1;
                 }
             }
-            Self::Delay(_) | Self::Code(_) | Self::Garbage(_) | Self::After(_) => {}
+            Self::Delay(_) | Self::Code(_) | Self::Garbage(_) | Self::After(_) | Self::Reset(_) => {}
         }
         answer
     }

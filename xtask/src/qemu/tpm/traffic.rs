@@ -7,10 +7,20 @@ use super::script::{HEADER, Rule};
 pub mod code {
     /// TPM2_PCR_Extend.
     pub const PCR_EXTEND: u32 = 0x182;
-    /// TPM2_PCR_Read.
+    /// TPM2_PCR_Read: the kernel's, too, for who reads a register in sysfs.
     pub const PCR_READ: u32 = 0x17e;
+    /// TPM2_Load.
+    pub const LOAD: u32 = 0x157;
     /// TPM2_Unseal.
     pub const UNSEAL: u32 = 0x15e;
+    /// TPM2_FlushContext.
+    pub const FLUSH_CONTEXT: u32 = 0x165;
+    /// TPM2_LoadExternal.
+    pub const LOAD_EXTERNAL: u32 = 0x167;
+    /// TPM2_StartAuthSession.
+    pub const START_AUTH_SESSION: u32 = 0x176;
+    /// TPM2_PolicyPCR.
+    pub const POLICY_PCR: u32 = 0x17f;
 }
 
 /// One command, and what the guest got for an answer.

@@ -13,8 +13,6 @@ use kernel_edge::block::ReadOnly;
 use kernel_edge::file_map;
 use kernel_edge::mounts::{self, Access, Mount, Parameter};
 
-use super::Node;
-
 /// The folder of DDIs. The kernel's vfat ends it after 2 MiB (FAT_MAX_DIR_SIZE), some twenty thousand names: reading it
 /// needs no bound of its own.
 pub const FOLDER: &str = "initoverlayfs";
@@ -34,12 +32,12 @@ pub struct Esp {
 }
 
 impl Esp {
-    /// Mounts it read-only, without devices and programs.
+    /// Mounts the partition with this node read-only, without devices and programs.
     ///
     /// # Errors
     /// As [`Mount::new`].
-    pub fn mount(node: &Node, config: &Config) -> Result<Self, mounts::Error> {
-        let partition = ReadOnly::open(&node.path).ok().and_then(|device| {
+    pub fn mount(node: &str, config: &Config) -> Result<Self, mounts::Error> {
+        let partition = ReadOnly::open(node).ok().and_then(|device| {
             let mut sector = [0_u8; vfat::BOOT_SECTOR];
             device.read_at(&mut sector, 0).ok()?;
             let volume = vfat::parse(&sector, device.bytes()).ok()?;
@@ -47,8 +45,8 @@ impl Esp {
         });
         // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
         let root_only = Parameter::Text("umask", "0077");
-        // A count that the volume keeps saves the kernel from reading the whole table to count anew, as it does when a loop device
-        // is set up over a file (it asks the file system for its block size by statfs(2)): half a megabyte on an ESP of 512 MiB.
+        // A count that the volume keeps saves the kernel from reading the whole table to count anew, as it does where a loop device
+        // is set up over the file (it asks the file system for its block size by statfs(2)): half a megabyte on an ESP of 512 MiB.
         // Only where the configuration says so: a number that is too low all the same, from a writer that keeps neither it nor the
         // mark of a clean volume, has the kernel refuse to write (ENOSPC) to the system that shares this superblock. In a
         // transition to another root none does: it is gone by then.
@@ -58,7 +56,7 @@ impl Esp {
         if let Some((device, volume)) = &partition {
             read_ahead_of_mount(device, volume);
         }
-        let mount = Mount::new("vfat", &node.path, options, Access::ReadOnlyData)?;
+        let mount = Mount::new("vfat", node, options, Access::ReadOnlyData)?;
         let esp = Self { mount, partition };
         esp.read_folder_ahead();
         Ok(esp)
@@ -69,16 +67,11 @@ impl Esp {
         &self.mount
     }
 
-    /// The partition it lies on.
-    pub fn device(&self) -> Option<&ReadOnly> {
-        self.partition.as_ref().map(|(device, _)| device)
-    }
-
-    /// The bytes of the partition that hold the file, if they are one run. Reads the part of the allocation table that says
+    /// The part of the partition that holds the file, if its bytes are one run. Reads the part of the allocation table that says
     /// so, which vfat then has at hand.
     ///
     /// That nobody else gets these bytes while the file exists is for the caller to see to; what is in them, too.
-    pub fn run_of(&self, file: &ReadOnly) -> Option<ByteRange> {
+    pub fn run_of(&self, file: &ReadOnly) -> Option<ReadOnly> {
         let (device, volume) = self.partition.as_ref()?;
         let offset = file_map::first_byte(file.as_fd()).ok()??;
         let first = volume.cluster_at(offset)?;
@@ -101,7 +94,7 @@ impl Esp {
             cluster = volume.follow(cluster, step)?;
             at = at.checked_add(u64::try_from(most).ok()?)?;
         }
-        Some(ByteRange { offset, len: file.bytes() })
+        device.part(offset, file.bytes()).ok()
     }
 
     /// The first cluster of [`FOLDER`].

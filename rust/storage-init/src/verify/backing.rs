@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What dm-verity reads a DDI from: its data, from the first block of a device of their own, and its hash tree.
+//!
+//! * A DDI in a file: a loop device over its root and root-verity partitions, where root-verity comes behind (as `ddi` and
+//!   systemd-repart write it); one for each where it does not. Below the loop device is the ESP's own partition, where the file's
+//!   clusters are one run: reading does not go through vfat, which would follow the file's chain of clusters to what is read. Else the
+//!   file.
+//! * A DDI in a partition: device-mapper's linear target over the data, and the partition itself.
+
+use core::fmt;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use boot_formats::ByteRange;
+use boot_formats::ddi::Layout;
+use boot_formats::verity::RootHash;
+use kernel_edge::block::{self, DeviceNumber, ReadOnly};
+use kernel_edge::dm;
+use kernel_edge::loop_device::{self, LoopDevice, Part};
+
+use crate::esp::Esp;
+use crate::failure::text;
+
+/// The devices.
+#[derive(Debug)]
+pub struct Backing {
+    // In the order in which they must go.
+    data: Data,
+    tree: Tree,
+    file: Option<EspFile>,
+}
+
+/// The file that a DDI is in.
+#[derive(Debug)]
+pub struct EspFile {
+    /// The file.
+    pub image: ReadOnly,
+    /// The file system that it is on.
+    pub esp: Rc<Esp>,
+    /// Bytes of a sector of the disk below.
+    pub sector_size: u32,
+    /// The part of the ESP's partition that its bytes are, if they are one run.
+    pub run: Option<ReadOnly>,
+}
+
+#[derive(Debug)]
+enum Data {
+    Linear(dm::Device),
+    Loop(LoopDevice),
+}
+
+#[derive(Debug)]
+enum Tree {
+    /// On the device of the data, this many bytes behind its first.
+    BehindData(u64),
+    /// The first bytes of a device of its own.
+    Loop(LoopDevice),
+    /// This byte of a partition, and those behind it.
+    Partition(ReadOnly, u64),
+}
+
+/// Why there are none.
+#[derive(Debug)]
+pub enum Error {
+    /// The device below.
+    Block(block::Error),
+    /// Device-mapper.
+    Dm(dm::Error),
+    /// The loop device.
+    Loop(loop_device::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block(error) => write!(f, "{error}"),
+            Self::Dm(error) => write!(f, "data device: {error}"),
+            Self::Loop(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Backing {
+    /// Loop devices over the bytes of a file.
+    ///
+    /// # Errors
+    /// [`Error::Loop`].
+    pub fn of_file(file: EspFile, layout: &Layout) -> Result<Self, Error> {
+        let Layout { root, verity, .. } = layout;
+        let below = file.run.as_ref().unwrap_or(&file.image);
+        let device = |range: ByteRange| {
+            // Both lie inside what they are a part of.
+            let part = Part { offset: below.first().saturating_add(range.offset), len: range.len };
+            LoopDevice::over(below.as_fd(), part, file.sector_size).map_err(Error::Loop)
+        };
+        let (data, tree) = match root.through(verity) {
+            Some(both) => (device(both)?, Tree::BehindData(verity.offset.saturating_sub(root.offset))),
+            None => (device(*root)?, Tree::Loop(device(*verity)?)),
+        };
+        Ok(Self { data: Data::Loop(data), tree, file: Some(file) })
+    }
+
+    /// A linear mapping of the data of a partition.
+    ///
+    /// # Errors
+    /// [`Error::Dm`], [`Error::Block`].
+    pub fn of_partition(
+        partition: ReadOnly,
+        control: &dm::Control,
+        layout: &Layout,
+        hash: RootHash,
+    ) -> Result<Self, Error> {
+        let number = partition.number().map_err(Error::Block)?;
+        let data = control
+            .create(&text::<128>(format_args!("{hash}-data")), &text::<128>(format_args!("INITOVERLAYFS-DATA-{hash}")))
+            .map_err(Error::Dm)?;
+        let ByteRange { offset, len } = layout.root;
+        data.load(len >> 9, "linear", &text::<64>(format_args!("{number} {}", offset >> 9))).map_err(Error::Dm)?;
+        data.resume().map_err(Error::Dm)?;
+        Ok(Self { data: Data::Linear(data), tree: Tree::Partition(partition, layout.verity.offset), file: None })
+    }
+
+    /// The device whose first block is the first of the data.
+    ///
+    /// # Errors
+    /// [`Error::Block`].
+    pub fn data(&self) -> Result<DeviceNumber, Error> {
+        match &self.data {
+            Data::Linear(device) => Ok(device.number()),
+            Data::Loop(device) => device.device().number().map_err(Error::Block),
+        }
+    }
+
+    /// The device that has the tree, and the first byte of root-verity there.
+    ///
+    /// # Errors
+    /// [`Error::Block`].
+    pub fn tree(&self) -> Result<(DeviceNumber, u64), Error> {
+        match &self.tree {
+            Tree::BehindData(offset) => Ok((self.data()?, *offset)),
+            Tree::Loop(device) => device.device().number().map_err(Error::Block).map(|number| (number, 0)),
+            Tree::Partition(device, offset) => device.number().map_err(Error::Block).map(|number| (number, *offset)),
+        }
+    }
+
+    /// Leaves the devices to their user. Loop devices go by themselves.
+    ///
+    /// # Errors
+    /// What device-mapper said.
+    pub fn remove_after_use(&mut self) -> Result<(), dm::Error> {
+        match &mut self.data {
+            Data::Linear(device) => device.remove_after_use(),
+            Data::Loop(_) => Ok(()),
+        }
+    }
+
+    /// For an init that stays on this DDI: its file keeps its bytes whatever becomes of its name, and the system can mount the ESP
+    /// read-write for updates. In a transition both are free once the old root is unmounted, or before.
+    ///
+    /// # Errors
+    /// The file is not held.
+    pub fn keep_file(&self) -> Result<(), loop_device::Error> {
+        let Some(EspFile { image, esp, run, .. }) = &self.file else { return Ok(()) };
+        // A write-protected one cannot be updated by anyone.
+        let _ = esp.files().make_superblock_writable();
+        // Without a run the loop device below the DDI has it open.
+        if run.is_some() { LoopDevice::hold(image.as_fd()) } else { Ok(()) }
+    }
+}
