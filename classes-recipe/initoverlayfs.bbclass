@@ -2,8 +2,8 @@
 #
 # The layer's variables and their checks. Inherited by signed-ddi and mini-initramfs; recipes use those.
 #
-# A value that is wrong ends the build when the recipe is parsed, by naming variable, value and what is allowed. A value
-# that has to be set and is not makes the recipe unbuildable, with that as the reason: the layer can be parsed without it.
+# A value that is wrong ends the build when the recipe is parsed, or in the task that finds it, by naming variable, value and what is
+# allowed. A value that has to be set and is not makes the recipe unbuildable, with that as the reason: the layer can be parsed without it.
 
 require conf/initoverlayfs.inc
 
@@ -33,6 +33,33 @@ def initoverlayfs_check_number(d, name):
     value = d.getVar(name) or ''
     if not value.isdecimal() or int(value) == 0:
         initoverlayfs_fatal(d, name, 'expected a whole number greater than 0')
+
+# What becomes lines of the configuration as it is. Whether they go together with all others, the program mini-initramfs says.
+def initoverlayfs_check_config(d):
+    import re
+    # Visible ASCII, without what other patterns take for wildcards and without what ends or quotes a key.
+    path, key = '[/*][!->@-Z^-z|~]{0,127}', r'[!#-&(-<>-\[\]-~]{1,64}'
+    for name, pattern, most, allowed in (
+        ('INITOVERLAYFS_DEVICES', path, 16, 'paths below /sys of at most 128 characters, with * as the only wildcard'),
+        ('INITOVERLAYFS_MODULES', '[A-Za-z0-9_-]{1,55}', 64, 'names of kernel modules: letters, digits, "_" and "-"'),
+        ('INITOVERLAYFS_CMDLINE_ALLOW', key, 64, 'keys of the kernel command line, without their values, none twice'),
+    ):
+        words = (d.getVar(name) or '').split()
+        twice = name == 'INITOVERLAYFS_CMDLINE_ALLOW' and len(set(words)) != len(words)
+        if twice or len(words) > most or not all(re.fullmatch(pattern, word) for word in words):
+            initoverlayfs_fatal(d, name, 'expected at most %d %s' % (most, allowed))
+    init = d.getVar('INITOVERLAYFS_INIT') or ''
+    if len(init) > 128 or not re.fullmatch(r'(/(?!\.{1,2}(/|$))[!-.0-~]+)+', init):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_INIT', 'expected the absolute path of a program in the image, at most 128 characters')
+    watchdog = d.getVar('INITOVERLAYFS_WATCHDOG') or ''
+    seconds = re.fullmatch('([0-9]{1,3})s', watchdog)
+    if watchdog and not (seconds and 1 <= int(seconds.group(1)) <= 600):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_WATCHDOG', 'expected nothing, or 1s to 600s')
+    more = (d.getVar('INITOVERLAYFS_CONFIG_MORE') or '').replace('\\n', '\n').split('\n')
+    if not all(re.fullmatch(r'\s*|[a-z-]+ *= *[ -~]*[!-~]', line.strip()) for line in more):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_CONFIG_MORE', r'expected lines "key = value", separated by \n')
+    if any(line.strip() for line in more) and d.getVar('INITOVERLAYFS_CONFIG'):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_CONFIG_MORE', 'but INITOVERLAYFS_CONFIG is set, which is used as it is')
 
 # What can be told without building anything.
 def initoverlayfs_check(d):
@@ -69,14 +96,16 @@ def initoverlayfs_check(d):
     for name in ('INITOVERLAYFS_SIGNATURE', 'INITOVERLAYFS_OPENSSL_CONF', 'INITOVERLAYFS_CONFIG'):
         if d.getVar(name):
             initoverlayfs_check_file(d, name, d.getVar(name))
+    initoverlayfs_check_config(d)
 
     key = d.getVar('INITOVERLAYFS_SIGNING_KEY') or ''
+    if 'pin-value=' in key:
+        # Not with the value, of all things.
+        bb.fatal('INITOVERLAYFS_SIGNING_KEY = "%s…": a PIN in a variable is in logs: use pin-source=' % key.split('pin-value=')[0])
     if key and not key.startswith('pkcs11:'):
         initoverlayfs_check_file(d, 'INITOVERLAYFS_SIGNING_KEY', key)
     if key and not certificate:
         initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a key without a certificate: set INITOVERLAYFS_CERTIFICATE')
-    if 'pin-value=' in key:
-        initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a PIN in a variable is in logs: use pin-source=')
     if key.startswith('pkcs11:') and not d.getVar('INITOVERLAYFS_OPENSSL_CONF'):
         initoverlayfs_fatal(d, 'INITOVERLAYFS_SIGNING_KEY', 'a PKCS#11 URI: set INITOVERLAYFS_OPENSSL_CONF')
     if key and d.getVar('INITOVERLAYFS_SIGNING') == 'detached':
@@ -87,6 +116,10 @@ def initoverlayfs_check(d):
     guid = '-'.join('[0-9A-Fa-f]{%d}' % digits for digits in (8, 4, 4, 4, 12))
     if len(volumes) > 4 or not all(re.fullmatch('[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}=' + guid, volume) for volume in volumes):
         initoverlayfs_fatal(d, 'INITOVERLAYFS_UNLOCK', 'expected at most four NAME=PARTUUID')
+    # Partitions are the same whatever the case of their digits, names are not.
+    names, partitions = ([volume.split('=')[part] for volume in volumes] for part in (0, 1))
+    if len(set(names)) != len(volumes) or len({partition.lower() for partition in partitions}) != len(volumes):
+        initoverlayfs_fatal(d, 'INITOVERLAYFS_UNLOCK', 'expected no name and no PARTUUID twice')
     if volumes and d.getVar('INITOVERLAYFS_MEASURE') == 'none':
         initoverlayfs_fatal(d, 'INITOVERLAYFS_UNLOCK', 'a key that the TPM gives for what was measured: '
                             'expected INITOVERLAYFS_MEASURE = "prefer" or "require"')

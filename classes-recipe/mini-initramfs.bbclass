@@ -89,7 +89,6 @@ do_image_cpio[file-checksums] += "${@' '.join(path + ':True' for path in ((d.get
 # forcevariable: image.bbclass inherits image_types last of all, whose command would be the whole root file system.
 IMAGE_CMD:cpio:forcevariable = "mini_initramfs_image"
 
-mini_initramfs_image[vardepsexclude] += "INITOVERLAYFS_TRUSTED_CERTIFICATES"
 mini_initramfs_image() {
 	set -- --init ${IMAGE_ROOTFS}/init --config ${MINI_INITRAMFS_INPUT}/initoverlayfs.conf
 	for certificate in ${MINI_INITRAMFS_INPUT}/*.der; do
@@ -99,5 +98,16 @@ mini_initramfs_image() {
 		[ ! -d $modules ] || set -- "$@" --modules $modules
 	done
 	mini-initramfs "$@" --output ${IMGDEPLOYDIR}/${IMAGE_NAME}.cpio \
-		|| bbfatal 'no mini-initramfs by INITOVERLAYFS_TRUSTED_CERTIFICATES = "${INITOVERLAYFS_TRUSTED_CERTIFICATES}", INITOVERLAYFS_DEBUG = "${INITOVERLAYFS_DEBUG}" and the other variables that its configuration is made of: mini-initramfs says why, above'
+		|| bbfatal ${@mini_initramfs_blamed(d)}
 }
+
+# What may be to blame where the program refuses what each variable's check has taken, as one word of the shell's.
+def mini_initramfs_blamed(d):
+    import shlex
+    made_of = ('INITOVERLAYFS_DEBUG INITOVERLAYFS_MODULES INITOVERLAYFS_STORAGE INITOVERLAYFS_WATCHDOG INITOVERLAYFS_MEASURE '
+               'INITOVERLAYFS_UNLOCK INITOVERLAYFS_CONFIG_MORE').split()
+    names = ['INITOVERLAYFS_CONFIG'] if d.getVar('INITOVERLAYFS_CONFIG') else made_of
+    values = ['%s = "%s"' % (name, d.getVar(name)) for name in ['INITOVERLAYFS_TRUSTED_CERTIFICATES'] + names if d.getVar(name)]
+    return shlex.quote('no mini-initramfs by %s: mini-initramfs says what it expected, above' % ', '.join(values))
+# Where a file lies does not count.
+mini_initramfs_blamed[vardepsexclude] += "INITOVERLAYFS_CONFIG"

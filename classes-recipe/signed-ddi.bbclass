@@ -22,7 +22,7 @@ IMAGE_TYPEDEP:signed-ddi = "erofs-lz4hc"
 EXTRA_IMAGECMD:erofs-lz4hc ?= "-T ${REPRODUCIBLE_TIMESTAMP_ROOTFS} -U 00000000-0000-0000-0000-000000000000 --all-time"
 
 do_image_signed_ddi[depends] += "ddi-native:do_populate_sysroot"
-do_image_signed_ddi[depends] += "${@'openssl-native:do_populate_sysroot' if signed_ddi_flow(d) == 'pkcs11' else ''}"
+do_image_signed_ddi[depends] += "${@signed_ddi_openssl(d)}"
 # The certificate's contents count. Where the key lies does not, and an HSM may be behind a network.
 do_image_signed_ddi[file-checksums] += "${@' '.join(path + ':True' for path in signed_ddi_files(d))}"
 do_image_signed_ddi[subimages] += "unsigned-ddi roothash"
@@ -40,6 +40,13 @@ def signed_ddi_flow(d):
         return 'join' if d.getVar('INITOVERLAYFS_SIGNATURE') else 'to-sign'
     return 'pkcs11' if (d.getVar('INITOVERLAYFS_SIGNING_KEY') or '').startswith('pkcs11:') else 'key'
 
+# What signs by a PKCS#11 URI. openssl's way to a token is meta-oe's; without that layer INITOVERLAYFS_OPENSSL_CONF names one of the host's.
+def signed_ddi_openssl(d):
+    if signed_ddi_flow(d) != 'pkcs11':
+        return ''
+    provider = 'openembedded-layer' in (d.getVar('BBFILE_COLLECTIONS') or '').split()
+    return 'openssl-native:do_populate_sysroot' + (' pkcs11-provider-native:do_populate_sysroot' if provider else '')
+
 def signed_ddi_files(d):
     names = ('INITOVERLAYFS_CERTIFICATE', 'INITOVERLAYFS_TRUSTED_CERTIFICATES', 'INITOVERLAYFS_SIGNATURE')
     return [path for name in names for path in (d.getVar(name) or '').split()]
@@ -55,18 +62,18 @@ python () {
 IMAGE_CMD:signed-ddi = "signed_ddi_image"
 
 signed_ddi_image() {
-	image=${IMGDEPLOYDIR}/${IMAGE_NAME}
+	# Not among what is deployed before all of it is there: were this task to fail half way, BitBake would go by the stamp of the run before, and
+	# deploy what that run no longer finds.
+	rm -rf ${WORKDIR}/signed-ddi
+	mkdir ${WORKDIR}/signed-ddi
+	image=${WORKDIR}/signed-ddi/${IMAGE_NAME}
 	# By its link: where this task alone runs again, the erofs has the time of another build in its name.
 	erofs=${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.erofs-lz4hc
-	# What this task made when it ran before, perhaps by another way of signing, would be deployed beside what it makes now.
-	for type in signed-ddi unsigned-ddi roothash; do
-		rm -f ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}*.$type
-	done
 	case ${SIGNED_DDI_FLOW} in
 	key)
 		ddi build --erofs $erofs --key '${INITOVERLAYFS_SIGNING_KEY}' --cert '${INITOVERLAYFS_CERTIFICATE}' \
 			--output $image.signed-ddi \
-			|| bbfatal 'no image by INITOVERLAYFS_SIGNING_KEY = "${INITOVERLAYFS_SIGNING_KEY}" and INITOVERLAYFS_CERTIFICATE = "${INITOVERLAYFS_CERTIFICATE}": ddi says why, above'
+			|| bbfatal 'no image by INITOVERLAYFS_SIGNING_KEY = "${INITOVERLAYFS_SIGNING_KEY}" and INITOVERLAYFS_CERTIFICATE = "${INITOVERLAYFS_CERTIFICATE}": expected a key and the certificate of that key, and ddi says why not, above'
 		;;
 	pkcs11)
 		signed_ddi_to_sign $image
@@ -82,16 +89,22 @@ signed_ddi_image() {
 		;;
 	to-sign)
 		signed_ddi_to_sign $image
+		signed_ddi_finish
 		bbnote "sign ${IMAGE_LINK_NAME}.roothash of the deploy folder and build again with INITOVERLAYFS_SIGNATURE"
 		return
 		;;
 	unsigned)
 		signed_ddi_to_sign $image
+		signed_ddi_finish
 		bbwarn 'INITOVERLAYFS_DANGEROUSLY_UNSIGNED = "1": storage-init does not boot this image'
 		return
 		;;
 	esac
 
+	if [ '${INITOVERLAYFS_DEBUG}' = 1 ]; then
+		ddi inspect --json $image.signed-ddi | grep -q '"development": *true' \
+			|| bbfatal 'INITOVERLAYFS_DEBUG = "1": expected a certificate whose common name has the word DEVELOPMENT, and INITOVERLAYFS_CERTIFICATE = "${INITOVERLAYFS_CERTIFICATE}" is none'
+	fi
 	bytes=$(stat -c %s $image.signed-ddi)
 	[ $bytes -le $(expr ${INITOVERLAYFS_PARTITION_SIZE} \* 1048576) ] \
 		|| bbfatal "INITOVERLAYFS_PARTITION_SIZE = \"${INITOVERLAYFS_PARTITION_SIZE}\" (MiB): the image has $bytes bytes, and does not fit"
@@ -101,6 +114,15 @@ signed_ddi_image() {
 	done
 	ddi verify $image.signed-ddi "$@" \
 		|| bbfatal 'INITOVERLAYFS_TRUSTED_CERTIFICATES = "${INITOVERLAYFS_TRUSTED_CERTIFICATES}": a device that trusts these would refuse the image, see above; expected the certificate of who signed it (INITOVERLAYFS_CERTIFICATE = "${INITOVERLAYFS_CERTIFICATE}") among them'
+	signed_ddi_finish
+}
+
+# In place of what this task made when it ran before, perhaps by another way of signing.
+signed_ddi_finish() {
+	for type in signed-ddi unsigned-ddi roothash; do
+		rm -f ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}*.$type
+	done
+	mv ${WORKDIR}/signed-ddi/* ${IMGDEPLOYDIR}
 }
 
 signed_ddi_to_sign() {

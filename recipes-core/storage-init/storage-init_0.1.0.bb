@@ -10,10 +10,18 @@ require conf/initoverlayfs.inc
 
 DEPENDS += "virtual/cross-binutils"
 
-# user-signature: `signature = user-space`, for kernels that cannot check signatures themselves (docs/boot-flow.md).
-PACKAGECONFIG ??= "${@bb.utils.contains('INITOVERLAYFS_SIGNATURE_CHECK', 'user-space', 'user-signature', '', d)}"
+# tpm: `measure` and `unlock`. user-signature: `signature = user-space`, for kernels that cannot check signatures themselves
+# (docs/boot-flow.md). A binary without what is configured refuses to boot, and says so.
+# A configuration of one's own may measure, whatever INITOVERLAYFS_MEASURE says; where it lies does not count.
+STORAGE_INIT_TPM = "${@'' if d.getVar('INITOVERLAYFS_MEASURE') == 'none' and not d.getVar('INITOVERLAYFS_CONFIG') else 'tpm'}"
+STORAGE_INIT_TPM[vardepvalue] = "${STORAGE_INIT_TPM}"
+PACKAGECONFIG ??= "\
+    ${STORAGE_INIT_TPM} \
+    ${@bb.utils.contains('INITOVERLAYFS_SIGNATURE_CHECK', 'user-space', 'user-signature', '', d)} \
+"
+PACKAGECONFIG[tpm] = ",,"
 PACKAGECONFIG[user-signature] = ",,"
-CARGO_BUILD_FLAGS += "${@bb.utils.contains('PACKAGECONFIG', 'user-signature', '--features user-signature', '', d)}"
+CARGO_BUILD_FLAGS += "${@' '.join('--features ' + feature for feature in (d.getVar('PACKAGECONFIG') or '').split())}"
 
 # oe-core's target specification knows static linking for musl only; elsewhere rustc would ignore the request and make
 # a dynamic program, which cannot run where there is no loader.
@@ -29,10 +37,13 @@ python storage_init_static_target() {
 do_rust_gen_targets[postfuncs] += "storage_init_static_target"
 RUSTFLAGS:append:class-target = " -Ctarget-feature=+crt-static -Crelocation-model=static"
 # rustc names each library once, in one order; glibc's and gcc's static ones need each other (outline atomics of aarch64).
-RUSTFLAGS:append:class-target = " -Clink-arg=-Wl,-Bstatic,--start-group,-lgcc,-lgcc_eh,-lc,--end-group"
+RUSTFLAGS:append:class-target = " -Clink-arg=-Wl,-Bstatic,--start-group,-lgcc,${STORAGE_INIT_UNWINDER}-lc,--end-group"
+# With musl openembedded-core's std brings LLVM's unwinder, and gcc's is not for static programs there.
+STORAGE_INIT_UNWINDER = "-lgcc_eh,"
+STORAGE_INIT_UNWINDER:libc-musl = ""
 
 # Where bootlog looks for the strings of a build's log: by build ID, as debuggers do.
-STORAGE_INIT_STRINGS = "${libdir}/debug/.build-id"
+STORAGE_INIT_STRINGS = "${nonarch_libdir}/debug/.build-id"
 
 do_install() {
     binary=${B}/target/${CARGO_TARGET_SUBDIR}/storage-init
@@ -46,6 +57,8 @@ do_install() {
     folder=${D}${STORAGE_INIT_STRINGS}/$(printf %.2s $id)
     install -d $folder
     ${OBJCOPY} --only-section=.defmt --only-section=.note.gnu.build-id $binary $folder/$(printf %s $id | cut -c 3-).debug
+    # Programs are stripped when they are packaged, and this of all that it is for.
+    chmod 0644 $folder/*.debug
 }
 
 # The limit is for the binary as it is shipped, without what debuggers read.
@@ -61,4 +74,5 @@ FILES:${PN} = "/init"
 PACKAGES =+ "${PN}-strings"
 SUMMARY:${PN}-strings = "The strings of storage-init's log, for bootlog"
 FILES:${PN}-strings = "${STORAGE_INIT_STRINGS}"
-INSANE_SKIP:${PN}-strings += "debug-files arch"
+# Which comes before any other package, and by itself takes all of /usr/lib/debug.
+FILES:${PN}-dbg = "/usr/lib/debug/init.debug /usr/lib/debug-static /usr/src/debug"

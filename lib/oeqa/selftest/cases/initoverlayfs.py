@@ -72,13 +72,18 @@ class InitoverlayfsTests(OESelftestTestCase):
         try:
             for line in process.stdout:
                 console.append(line)
-                if 'multi-user.target' in line or 'Multi-User System' in line:
+                if self.reached(line):
                     break
         finally:
             timer.cancel()
             process.kill()
             process.wait()
         return ''.join(console)
+
+    @staticmethod
+    def reached(line):
+        """Whether the line says so, and does not only name the target."""
+        return 'Reached target' in line and 'Multi-User System' in line
 
     def disk(self):
         return self.deployed('initoverlayfs-disk-qemuarm64.rootfs.wic')
@@ -96,6 +101,7 @@ class InitoverlayfsTests(OESelftestTestCase):
         self.assertIn('storage-init: executing /sbin/init', console)
         self.assertIn('DEVELOPMENT key selftest DEVELOPMENT', console)
         self.assertNotIn('BOOT FAILED', console)
+        self.assertTrue(any(self.reached(line) for line in console.splitlines()), console)
 
     def test_tampered_image_is_refused(self):
         self.configure()

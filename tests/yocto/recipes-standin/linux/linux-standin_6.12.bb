@@ -26,8 +26,8 @@ do_compile[noexec] = "1"
 
 # Only what a boot from virtio, eMMC, UFS or NVMe can need, and what that needs: to make packages of 4000 modules takes minutes.
 STANDIN_MODULES = "\
-    crc32c-arm64 crc32c_generic dm-verity erofs ext4 loop mmc_block nls_ascii nls_cp437 nls_iso8859-1 nvme overlay sd_mod \
-    sdhci-pci sha2-ce sha256-arm64 sha256_generic ufshcd-core ufshcd-pci vfat virtio_blk virtio_console virtio_pci \
+    aes-ce-blk aes-ce-cipher crc32c-arm64 crc32c_generic dm-crypt dm-verity erofs ext4 loop mmc_block nls_ascii nls_cp437 nls_iso8859-1 nvme overlay sd_mod \
+    sdhci-pci sha2-ce sha256-arm64 sha256_generic ufshcd-core ufshcd-pci vfat virtio_blk virtio_console virtio_pci xts \
 "
 do_install() {
     modules=${nonarch_base_libdir}/modules/${KERNEL_VERSION}
