@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernels of the boot tests: Debian's source of Linux 6.12, nothing but the layer's own fragments, one certificate.
+//! The kernels of the boot tests: Debian's source of Linux 6.12 with the layer's patch, nothing but the layer's own fragments, one certificate.
 //!
 //! | kernel | what it has | who boots it |
 //! |---|---|---|
@@ -27,7 +27,7 @@ use crate::plan::Cost;
 use crate::progress;
 use crate::repository;
 use crate::tools::{KERNEL_SOURCE, Tools};
-use fragments::{Fragment, lost, of_the_layer, requested};
+use fragments::{Fragment, lost, of_the_layer, patches, requested};
 
 const KIND: &str = "kernel";
 const KIND_MEASURED: &str = "kernel-measured";
@@ -245,9 +245,18 @@ fn key(tools: &Tools, fragments: &[Fragment], certificate: &Path) -> Result<Key>
 
 /// A key of everything but certificates.
 fn fragments_key(tools: &Tools, fragments: &[Fragment]) -> Result<Key> {
-    let mut key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
+    let mut key = source_key(tools, &patches()?)?;
     for fragment in fragments {
         key = key.bytes(&fragment.name(), fragment.text.as_bytes());
+    }
+    Ok(key)
+}
+
+/// A key of the patched source.
+fn source_key(tools: &Tools, patches: &[Fragment]) -> Result<Key> {
+    let mut key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
+    for patch in patches {
+        key = key.bytes(&patch.name(), patch.text.as_bytes());
     }
     Ok(key)
 }
@@ -289,17 +298,26 @@ fn build(cache: &Cache, tools: &Tools, inputs: &Inputs<'_>, result: &Path) -> Re
     Ok(())
 }
 
-/// The unpacked source, with the objects of the last build.
+/// The unpacked and patched source, with the objects of the last build.
 fn source_tree(cache: &Cache, tools: &Tools, log: &Path) -> Result<PathBuf> {
-    let key = Key::new(RECIPE).bytes("source", tools.kernel_source_hash()?.as_bytes());
-    let folder = cache.work_dir(KIND, &key)?;
+    let patches = patches()?;
+    let folder = cache.work_dir(KIND, &source_key(tools, &patches)?)?;
     let tree = folder.join("linux-source-6.12");
     let unpacked = folder.join("unpacked");
     if !unpacked.exists() {
+        if tree.exists() {
+            // Half of it: a patch goes on only once.
+            fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))?;
+        }
         let mut tar = tools.command_in(&folder, "tar", &[])?;
         tar.args(["--extract", "--no-same-owner", "--wildcards", "--file", KERNEL_SOURCE]);
         tar.args(LEFT_OUT.map(|pattern| format!("--exclude={pattern}")));
         progress::run("kernel: unpacking the source", 0, log, &mut tar)?;
+        for patch in &patches {
+            let mut command = tools.command_in(&tree, "patch", &[&patch.path])?;
+            command.args(["--strip=1", "--fuzz=0", "--input"]).arg(&patch.path);
+            progress::run("kernel: patch", 0, log, &mut command)?;
+        }
         fs::write(unpacked, "")?;
     }
     Ok(tree)

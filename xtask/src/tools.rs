@@ -71,6 +71,7 @@ const PACKAGES: &[&str] = &[
     "python3",
     "kmod",
     "rsync",
+    "patch",
     // The fuzz targets: libFuzzer is C++; the address sanitizer's runtime comes with gcc.
     "g++",
     // The boot binary: one version of compiler and library source, and musl for the target.

@@ -7,7 +7,7 @@
 
 use std::os::fd::AsFd;
 
-use boot_formats::{ByteRange, vfat};
+use boot_formats::vfat;
 use boot_record::config::{Config, EspFreeCount};
 use kernel_edge::block::ReadOnly;
 use kernel_edge::file_map;
@@ -21,6 +21,8 @@ pub const FOLDER: &str = "initoverlayfs";
 const MOST_LINKS: u64 = 512 * 1024;
 /// Bytes of a page, the least that is read of a device in any case.
 const PAGE: usize = 4096;
+/// Bytes that are read from the beginning of the root folder on.
+const FOLDERS: u64 = 16 * 1024;
 /// Bytes that are looked at in one step.
 const STEP: usize = 8 * 1024;
 
@@ -32,12 +34,16 @@ pub struct Esp {
 }
 
 impl Esp {
-    /// Mounts the partition with this node read-only, without devices and programs.
+    /// Mounts the partition with this node, on a disk with sectors of `sector_size`, read-only, without devices and programs.
     ///
     /// # Errors
     /// As [`Mount::new`].
-    pub fn mount(node: &str, config: &Config) -> Result<Self, mounts::Error> {
+    pub fn mount(node: &str, sector_size: u32, config: &Config) -> Result<Self, mounts::Error> {
         let partition = ReadOnly::open(node).ok().and_then(|device| {
+            // Nearly always that of the volume too: then what is read here is kept for the mount.
+            device.set_block_size(u16::try_from(sector_size).ok()?);
+            // Boot sector and FSInfo.
+            device.read_ahead(0, u64::from(sector_size).saturating_mul(2));
             let mut sector = [0_u8; vfat::BOOT_SECTOR];
             device.read_at(&mut sector, 0).ok()?;
             let volume = vfat::parse(&sector, device.bytes()).ok()?;
@@ -53,7 +59,9 @@ impl Esp {
         let trusts = config.esp_free_count == EspFreeCount::Trust
             && partition.as_ref().is_some_and(|(_, volume)| volume.keeps_free_count());
         let options: &[Parameter<'_>] = if trusts { &[root_only, Parameter::Flag("usefree")] } else { &[root_only] };
-        if let Some((device, volume)) = &partition {
+        if let Some((device, volume)) = &partition
+            && u32::from(volume.sector_bytes()) == sector_size
+        {
             read_ahead_of_mount(device, volume);
         }
         let mount = Mount::new("vfat", node, options, Access::ReadOnlyData)?;
@@ -113,15 +121,9 @@ impl Esp {
     }
 }
 
-/// What the kernel reads to mount a volume: boot sector and FSInfo, the table's beginning, and all of the root folder, whose folders it
-/// counts.
+/// What the kernel reads to mount a volume, behind boot sector and FSInfo: the table's beginning, and all of the root folder, whose folders it counts. Folders that were made first lie behind that.
 fn read_ahead_of_mount(device: &ReadOnly, volume: &vfat::Volume) {
-    device.set_block_size(volume.sector_bytes());
-    for ByteRange { offset, len } in [
-        ByteRange { offset: 0, len: PAGE as u64 },
-        ByteRange { offset: volume.table().offset, len: PAGE as u64 },
-        volume.root(),
-    ] {
-        device.read_ahead(offset, len);
-    }
+    device.read_ahead(volume.table().offset, PAGE as u64);
+    let root = volume.root();
+    device.read_ahead(root.offset, root.len.max(FOLDERS));
 }

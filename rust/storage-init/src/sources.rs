@@ -38,6 +38,8 @@ pub fn search(
 ) -> Result<(), Failure> {
     let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
     let mut table = Table::new();
+    // In one request: a protective MBR and the header, a sector each, and 128 entries of 128 bytes, as nearly all tables have them.
+    disk.device.read_ahead(0, u64::from(disk.sector_size).saturating_mul(2).saturating_add(128 * 128));
     let which = table::read(&disk.device, disk.sector_size, &mut table).map_err(failed)?;
     if which == Which::Backup {
         journal.log(&Event::BackupTable { device: &disk.name });

@@ -35,6 +35,9 @@ pub use backing::Backing;
 use backing::EspFile;
 pub use signer::Signer;
 
+/// Bytes of an image that are read in one request: its partition table and, behind it, the signature, where `ddi` lays it.
+const HEAD: u64 = 28 * 1024;
+
 /// What is known of a DDI once its signature is accepted.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -172,6 +175,7 @@ struct Described {
 impl Described {
     fn read(image: &ReadOnly, blame: &Blame<'_>) -> Result<Self, Failure> {
         let mut table = Table::new();
+        image.read_ahead(0, HEAD);
         table::read_image(image, &mut table).map_err(|error| blame.failure(Reason::NotADdi, error))?;
         let layout = ddi::layout(&table).map_err(|error| match error {
             ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),

@@ -43,12 +43,28 @@ impl Fragment {
 /// # Errors
 /// The folder or a file cannot be read.
 pub fn of_the_layer(further: &[&str]) -> Result<Vec<Fragment>> {
+    let mut fragments = with_extension("cfg")?;
+    fragments.retain(|fragment| {
+        let is = |names: &[&str]| names.iter().any(|name| fragment.path.ends_with(name));
+        !is(&APART) || is(further)
+    });
+    Ok(fragments)
+}
+
+/// The layer's patches, in the order of their names.
+///
+/// # Errors
+/// The folder or a file cannot be read.
+pub fn patches() -> Result<Vec<Fragment>> {
+    with_extension("patch")
+}
+
+fn with_extension(wanted: &str) -> Result<Vec<Fragment>> {
     let folder = repository::root().join(FOLDER);
     let mut fragments = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let path = entry?.path();
-        let is = |names: &[&str]| names.iter().any(|name| path.ends_with(name));
-        if path.extension().is_some_and(|extension| extension == "cfg") && (!is(&APART) || is(further)) {
+        if path.extension().is_some_and(|extension| extension == wanted) {
             fragments.push(Fragment::read(path)?);
         }
     }

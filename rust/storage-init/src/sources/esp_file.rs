@@ -31,7 +31,7 @@ pub fn search(
     rank: usize,
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
-    let esp = Esp::mount(&node.path, config).map_err(|error| {
+    let esp = Esp::mount(&node.path, sector_size, config).map_err(|error| {
         let reason = if error.is_unknown_file_system() {
             Reason::KernelLacks
         } else if error.is_unreadable() {

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::qemu::{BootBinary, Parts};
 
 /// Most that a boot from a file on the ESP, with a writable layer, may take until init is executed, in terms of dm-init.
-const RATIO: f64 = 1.14;
+const RATIO: f64 = 1.125;
 /// How much longer, or shorter, a boot from a partition may take with a large padded image than with the smallest.
 const FLAT: f64 = 0.01;
 /// Most bytes of each boot binary.
