@@ -6,12 +6,11 @@ use std::path::Path;
 
 use boot_record::boot_json::{self, BootRecord};
 use serde::Deserialize;
+use tpm_policy::event::PREFIX;
 use tpm_unlock::measure_log;
 
 /// Where the boot stage writes down what it did.
 pub const BOOT_JSON: &str = "/run/initoverlayfs/boot.json";
-/// How the boot stage's measurement of an image begins (`tpm_policy::event::DdiEvent`).
-const IMAGE: &str = "initoverlayfs-ddi:";
 /// Before each record (RFC 7464).
 const SEPARATOR: char = '\u{1e}';
 
@@ -73,7 +72,7 @@ impl Extensions {
     /// What extended a register after the boot stage measured its image: the first of it.
     #[must_use]
     pub fn later(&self, register: u8) -> Option<&str> {
-        let is_later = |(number, event): &&(u8, String)| *number == register && !event.starts_with(IMAGE);
+        let is_later = |(number, event): &&(u8, String)| *number == register && !event.starts_with(PREFIX);
         self.0.iter().find(is_later).map(|(_, event)| event.as_str())
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use kernel_edge::Errno;
 use kernel_edge::tpm::{Device, NODE, SHARED_NODE};
-use kernel_edge::{Errno, random};
-use tpm_unlock::tpm::NoEntropy;
+use tpm_unlock::tpm::kernel_entropy;
 use tpm_unlock::{Tpm, Transport, TransportError};
 
 /// How long all commands of one run may take, and each of them. A TPM on SPI takes seconds for a self-test, and tens of milliseconds for
@@ -41,9 +41,5 @@ pub fn open() -> Result<Tpm<Kernel>, Error> {
         Err(Errno::NOENT) => Device::open().map_err(|errno| Error { node: NODE, errno }),
         opened => opened.map_err(|errno| Error { node: SHARED_NODE, errno }),
     };
-    Ok(Tpm::new(Kernel(device?), entropy, PATIENCE))
-}
-
-fn entropy(bytes: &mut [u8]) -> Result<(), NoEntropy> {
-    random::fill_random(bytes).map_err(|_| NoEntropy)
+    Ok(Tpm::new(Kernel(device?), kernel_entropy, PATIENCE))
 }

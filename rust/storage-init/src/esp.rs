@@ -121,7 +121,8 @@ impl Esp {
     }
 }
 
-/// What the kernel reads to mount a volume, behind boot sector and FSInfo: the table's beginning, and all of the root folder, whose folders it counts. Folders that were made first lie behind that.
+/// What the kernel reads to mount a volume, behind boot sector and FSInfo: the table's beginning, and all of the root folder, whose
+/// folders it counts. Folders that were made first lie behind that.
 fn read_ahead_of_mount(device: &ReadOnly, volume: &vfat::Volume) {
     device.read_ahead(volume.table().offset, PAGE as u64);
     let root = volume.root();

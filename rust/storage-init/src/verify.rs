@@ -209,12 +209,11 @@ impl Described {
         let name: heapless::String<128> = text(format_args!("{root_hash}-verity"));
         let uuid: heapless::String<128> = text(format_args!("CRYPT-VERITY-{}-{name}", Hex(&self.superblock.uuid)));
 
-        let number = |error| blame.failure(Reason::Io, error);
-        let (hash, offset) = backing.tree().map_err(number)?;
+        let (data, hash, offset) = backing.devices().map_err(|error| blame.failure(Reason::Io, error))?;
         // Of 4096 bytes: `require_4k` saw to it.
         let hash_offset_blocks = offset >> 12;
         let table = kernel_verity::Table {
-            data: backing.data().map_err(number)?,
+            data,
             hash,
             block_sizes: (self.superblock.data_block_size, self.superblock.hash_block_size),
             data_blocks: self.superblock.data_blocks,

@@ -6,6 +6,8 @@ use core::fmt::{self, Write};
 use boot_formats::hex::Hex;
 use heapless::String;
 
+/// What the event's data begin with.
+pub const PREFIX: &str = "initoverlayfs-ddi:";
 /// Bytes of the event's data.
 pub const LEN: usize = 147;
 
@@ -33,7 +35,7 @@ impl DdiEvent {
 
 impl fmt::Display for DdiEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "initoverlayfs-ddi:{}:{}", Hex(&self.root_hash), Hex(&self.signer))
+        write!(f, "{PREFIX}{}:{}", Hex(&self.root_hash), Hex(&self.signer))
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use kernel_edge::process::{self, Channel};
 use kernel_edge::uevents::Socket;
-use kernel_edge::{Errno, clock, file, random, tpm as kernel_tpm};
+use kernel_edge::{Errno, clock, file, tpm as kernel_tpm};
 use tpm_policy::event::LATCH;
 
 use crate::banks::{ActiveBanks, active_banks};
@@ -22,7 +22,7 @@ use crate::measure_log;
 use crate::messages::{Banks, MAX_MESSAGE, Message, Ran, Reply, Request, State};
 use crate::pcr::measure;
 use crate::stack::scrubbed;
-use crate::tpm::{NoEntropy, Tpm};
+use crate::tpm::{Tpm, kernel_entropy};
 use crate::transport::{Transport, TransportError};
 use crate::unlock::Rules;
 use crate::volumes::{Named, Volumes};
@@ -70,10 +70,6 @@ impl Transport for Kernel {
     }
 }
 
-fn entropy(bytes: &mut [u8]) -> Result<(), NoEntropy> {
-    random::fill_random(bytes).map_err(|_| NoEntropy)
-}
-
 /// Runs the process until PID 1 has it finish, or is gone; gives its exit status.
 #[must_use]
 pub fn run(channel: &Channel) -> i32 {
@@ -93,8 +89,12 @@ pub fn run(channel: &Channel) -> i32 {
             }
         }
         let reply = match channel.receive(&mut buffer).map(Request::decode) {
-            Ok(Ok(Request::Measure { pcr, event })) => answer(owner.as_mut(), |owner| owner.measure(pcr, event)),
-            Ok(Ok(Request::Latch { pcr })) => answer(owner.as_mut(), |owner| owner.measure(pcr, LATCH)),
+            Ok(Ok(Request::Measure { pcr, event })) => {
+                answer(&mut owner, |owner| owner.measure(pcr, event), |extended| extended.encode())
+            }
+            Ok(Ok(Request::Latch { pcr })) => {
+                answer(&mut owner, |owner| owner.measure(pcr, LATCH), |extended| extended.encode())
+            }
             Ok(Ok(Request::Prepare { name, node, measured, discards, any_registers })) => {
                 let rules = Rules { measured, any_registers };
                 if let Ok(owner) = &mut owner {
@@ -103,20 +103,15 @@ pub fn run(channel: &Channel) -> i32 {
                 continue;
             }
             Ok(Ok(Request::Unlock { name })) => {
-                let opened = match &mut owner {
-                    Ok(owner) => scrubbed(|| owner.unlock(name)),
-                    Err(failed) => Err(failed.clone()),
-                };
-                match &opened {
-                    Ok(uuid) => Reply::Unlocked { uuid }.encode(),
-                    Err(failed) => Reply::Failed { state: failed.state, detail: &failed.detail }.encode(),
-                }
+                let unlock = |owner: &mut Owner| scrubbed(|| owner.unlock(name));
+                answer(&mut owner, unlock, |uuid| Reply::Unlocked { uuid: &uuid }.encode())
             }
             Ok(Ok(Request::Finish)) => {
                 if let Ok(owner) = &mut owner {
                     owner.abandon();
                 }
-                return i32::from(tell(channel, &mut owner).is_err());
+                // Where PID 1 does not hear it any more, it is gone.
+                return if tell(channel, &mut owner).is_ok() { 0 } else { 1 };
             }
             _ => return 1,
         };
@@ -132,16 +127,14 @@ fn tell(channel: &Channel, owner: &mut Result<Owner, Failed>) -> Result<(), proc
     ran.into_iter().try_for_each(|ran| channel.send(&Reply::Ran(ran).encode()))
 }
 
-fn answer<'a>(
-    owner: Result<&mut Owner, &mut Failed>,
-    request: impl FnOnce(&mut Owner) -> Result<Reply<'a>, Failed>,
+/// The answer to a request, in the words for what came of it.
+fn answer<T>(
+    owner: &mut Result<Owner, Failed>,
+    request: impl FnOnce(&mut Owner) -> Result<T, Failed>,
+    words: impl FnOnce(T) -> Message,
 ) -> Message {
-    let reply = match owner {
-        Ok(owner) => request(owner),
-        Err(failed) => Err(failed.clone()),
-    };
-    match reply {
-        Ok(reply) => reply.encode(),
+    match owner.as_mut().map_err(|failed| failed.clone()).and_then(request) {
+        Ok(outcome) => words(outcome),
         Err(failed) => Reply::Failed { state: failed.state, detail: &failed.detail }.encode(),
     }
 }
@@ -180,7 +173,7 @@ impl Owner {
         let device = await_device(patience, kernel_tpm::Device::open, wait)?;
         let kernel = Kernel { device, patience, ran: heapless::Vec::new() };
         let banks = active_banks().map_err(|error| Failed::new(State::Untouched, format_args!("{error}")))?;
-        let tpm = Tpm::new(kernel, entropy, patience);
+        let tpm = Tpm::new(kernel, kernel_entropy, patience);
         Ok(Self { tpm, volumes: Volumes::default(), patience, banks })
     }
 

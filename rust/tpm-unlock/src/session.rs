@@ -93,30 +93,25 @@ impl Session {
         name: &[u8],
         out: &mut Zeroizing<heapless::Vec<u8, 128>>,
     ) -> Result<(), (Error, Self)> {
+        match self.unsealed(tpm, object, name, out) {
+            Ok(()) => Ok(()),
+            Err(error) => Err((error, self)),
+        }
+    }
+
+    fn unsealed<T: Transport>(
+        &self,
+        tpm: &mut Tpm<T>,
+        object: u32,
+        name: &[u8],
+        out: &mut Zeroizing<heapless::Vec<u8, 128>>,
+    ) -> Result<(), Error> {
         let command = CommandCode::Unseal;
         let mut nonce = [0; NONCE];
-        if let Err(error) = tpm.fill_random(&mut nonce) {
-            return Err((error.into(), self));
-        }
-        let Ok(area) = self.authorize(command, name, &[], ENCRYPT, &nonce) else {
-            return Err((Error::TooLong { command }, self));
-        };
-        let response = match tpm.run(&Command {
-            code: command,
-            handles: &[object],
-            authorization: Authorization::Area(&area),
-            parameters: &[],
-            gives_handle: false,
-        }) {
-            Ok(response) => response,
-            Err(error) => return Err((error, self)),
-        };
-        let checked = self.check(command, response.parameters, response.authorization, ENCRYPT, &nonce);
-        match checked.and_then(|tpm_nonce| self.decrypt(response.parameters, &tpm_nonce, &nonce, out)) {
-            Ok(()) => Ok(()),
-            Err(Refusal::Tampered) => Err((Error::Tampered { command }, self)),
-            Err(Refusal::Malformed(error)) => Err((Error::Malformed { command, error }, self)),
-        }
+        tpm.fill_random(&mut nonce)?;
+        let about = About { command, object, name, parameters: &[], attributes: ENCRYPT };
+        let (parameters, tpm_nonce) = self.run(tpm, &about, &nonce)?;
+        self.decrypt(parameters, &tpm_nonce, &nonce, out).map_err(|refusal| refusal.of(command))
     }
 
     /// Ends it.
@@ -127,15 +122,30 @@ impl Session {
         crate::commands::flush(tpm, self.handle)
     }
 
-    /// The authorization area of a command about one object (part 1, 19.6.5 and 18.7), with its parameters as they go over the wire.
-    fn authorize(
+    /// Has a command run under the session, whose answer is the TPM's; gives the response's parameters as they came over the wire, and the
+    /// TPM's new nonce.
+    fn run<'t, T: Transport>(
         &self,
-        command: CommandCode,
-        name: &[u8],
-        parameters: &[u8],
-        attributes: u8,
+        tpm: &'t mut Tpm<T>,
+        about: &About<'_>,
         nonce: &[u8; NONCE],
-    ) -> Result<Area, ()> {
+    ) -> Result<(&'t [u8], [u8; NONCE]), Error> {
+        let command = about.command;
+        let area = self.authorize(about, nonce).map_err(|()| Error::TooLong { command })?;
+        let response = tpm.run(&Command {
+            code: command,
+            handles: &[about.object],
+            authorization: Authorization::Area(&area),
+            parameters: about.parameters,
+            gives_handle: false,
+        })?;
+        let checked = self.check(command, response.parameters, response.authorization, about.attributes, nonce);
+        checked.map(|tpm_nonce| (response.parameters, tpm_nonce)).map_err(|refusal| refusal.of(command))
+    }
+
+    /// The authorization area of a command about one object (part 1, 19.6.5 and 18.7).
+    fn authorize(&self, about: &About<'_>, nonce: &[u8; NONCE]) -> Result<Area, ()> {
+        let About { command, name, parameters, attributes, .. } = *about;
         let parameters_digest = Sha256::new()
             .chain_update(command.value().to_be_bytes())
             .chain_update(name)
@@ -201,10 +211,31 @@ impl Session {
     }
 }
 
+/// A command about one object.
+struct About<'a> {
+    command: CommandCode,
+    /// Its handle and name.
+    object: u32,
+    name: &'a [u8],
+    /// As they go over the wire.
+    parameters: &'a [u8],
+    /// [`ENCRYPT`] or [`DECRYPT`]; the answer has to have the same.
+    attributes: u8,
+}
+
 /// Why an answer is not the TPM's.
 enum Refusal {
     Tampered,
     Malformed(Malformed),
+}
+
+impl Refusal {
+    const fn of(self, command: CommandCode) -> Error {
+        match self {
+            Self::Tampered => Error::Tampered { command },
+            Self::Malformed(error) => Error::Malformed { command, error },
+        }
+    }
 }
 
 impl From<Malformed> for Refusal {

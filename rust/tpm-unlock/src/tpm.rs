@@ -5,6 +5,7 @@ use core::fmt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use kernel_edge::random;
 use zeroize::Zeroize;
 
 use crate::transport::{Transport, TransportError};
@@ -24,6 +25,14 @@ pub type Entropy = fn(&mut [u8]) -> Result<(), NoEntropy>;
 /// The kernel gave no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoEntropy;
+
+/// The kernel's.
+///
+/// # Errors
+/// [`NoEntropy`].
+pub fn kernel_entropy(bytes: &mut [u8]) -> Result<(), NoEntropy> {
+    random::fill_random(bytes).map_err(|_| NoEntropy)
+}
 
 /// What came of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

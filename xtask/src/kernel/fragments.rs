@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fragments of kernel configurations: the layer's `.cfg` files, and what became of their options.
+//! What the layer adds to kernels: fragments of configurations, its `.cfg` files, and what became of their options; and patches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ const FOLDER: &str = "recipes-kernel/linux/files/initoverlayfs";
 /// Those that not every board wants, and that cost a boot time or contradict others: a kernel of their own has them.
 const APART: [&str; 4] = ["crypt.cfg", "efi.cfg", "force.cfg", "tpm.cfg"];
 
-/// A `.cfg` file of the layer.
+/// A `.cfg` or `.patch` file.
 pub struct Fragment {
     /// The file.
     pub path: PathBuf,

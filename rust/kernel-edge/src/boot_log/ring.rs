@@ -44,10 +44,7 @@ impl<const N: usize> Ring<N> {
 
     /// Appends to the frame.
     pub fn write(&mut self, bytes: &[u8]) {
-        if !self.too_large && self.bytes.extend_from_slice(bytes).is_ok() {
-            self.open = self.open.saturating_add(bytes.len());
-            return;
-        }
+        // One at a time, as defmt's encoder gives them.
         for &byte in bytes {
             while !self.too_large && self.bytes.push(byte).is_err() {
                 if !self.drop_oldest() {

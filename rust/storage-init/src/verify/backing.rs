@@ -120,27 +120,22 @@ impl Backing {
         Ok(Self { data: Data::Linear(data), tree: Tree::Partition(partition, layout.verity.offset), file: None })
     }
 
-    /// The device whose first block is the first of the data.
+    /// The device whose first block is the first of the data; the one that has the tree; and the first byte of root-verity there.
     ///
     /// # Errors
     /// [`Error::Block`].
-    pub fn data(&self) -> Result<DeviceNumber, Error> {
-        match &self.data {
-            Data::Linear(device) => Ok(device.number()),
-            Data::Loop(device) => device.device().number().map_err(Error::Block),
-        }
-    }
-
-    /// The device that has the tree, and the first byte of root-verity there.
-    ///
-    /// # Errors
-    /// [`Error::Block`].
-    pub fn tree(&self) -> Result<(DeviceNumber, u64), Error> {
-        match &self.tree {
-            Tree::BehindData(offset) => Ok((self.data()?, *offset)),
-            Tree::Loop(device) => device.device().number().map_err(Error::Block).map(|number| (number, 0)),
-            Tree::Partition(device, offset) => device.number().map_err(Error::Block).map(|number| (number, *offset)),
-        }
+    pub fn devices(&self) -> Result<(DeviceNumber, DeviceNumber, u64), Error> {
+        let number = |device: &ReadOnly| device.number().map_err(Error::Block);
+        let data = match &self.data {
+            Data::Linear(device) => device.number(),
+            Data::Loop(device) => number(device.device())?,
+        };
+        let (tree, offset) = match &self.tree {
+            Tree::BehindData(offset) => (data, *offset),
+            Tree::Loop(device) => (number(device.device())?, 0),
+            Tree::Partition(device, offset) => (number(device)?, *offset),
+        };
+        Ok((data, tree, offset))
     }
 
     /// Leaves the devices to their user. Loop devices go by themselves.

@@ -5,9 +5,9 @@ use aes::Aes128;
 use cfb_mode::Encryptor;
 use cfb_mode::cipher::{AsyncStreamCipher, KeyIvInit};
 
-use super::{DECRYPT, NONCE, Refusal, Session};
+use super::{About, DECRYPT, NONCE, Refusal, Session};
 use crate::kdf;
-use crate::tpm::{Authorization, Command, Error, Tpm};
+use crate::tpm::{Error, Tpm};
 use crate::transport::Transport;
 use crate::wire::{CommandCode, Full, Reader, Writer};
 
@@ -35,33 +35,28 @@ impl Session {
         secret: &[u8],
         template: &[u8],
     ) -> Result<Created, (Error, Self)> {
+        match self.created(tpm, parent, name, secret, template) {
+            Ok(created) => Ok(created),
+            Err(error) => Err((error, self)),
+        }
+    }
+
+    fn created<T: Transport>(
+        &self,
+        tpm: &mut Tpm<T>,
+        parent: u32,
+        name: &[u8],
+        secret: &[u8],
+        template: &[u8],
+    ) -> Result<Created, Error> {
         let command = CommandCode::Create;
         let mut nonce = [0; NONCE];
-        if let Err(error) = tpm.fill_random(&mut nonce) {
-            return Err((error.into(), self));
-        }
-        let Ok(parameters) = self.parameters(secret, template, &nonce) else {
-            return Err((Error::TooLong { command }, self));
-        };
-        let Ok(area) = self.authorize(command, name, parameters.as_bytes(), DECRYPT, &nonce) else {
-            return Err((Error::TooLong { command }, self));
-        };
-        let response = match tpm.run(&Command {
-            code: command,
-            handles: &[parent],
-            authorization: Authorization::Area(&area),
-            parameters: parameters.as_bytes(),
-            gives_handle: false,
-        }) {
-            Ok(response) => response,
-            Err(error) => return Err((error, self)),
-        };
-        let checked = self.check(command, response.parameters, response.authorization, DECRYPT, &nonce);
-        match checked.and_then(|_| created(response.parameters)) {
-            Ok(created) => Ok(created),
-            Err(Refusal::Tampered) => Err((Error::Tampered { command }, self)),
-            Err(Refusal::Malformed(error)) => Err((Error::Malformed { command, error }, self)),
-        }
+        tpm.fill_random(&mut nonce)?;
+        let parameters = self.parameters(secret, template, &nonce).map_err(|Full| Error::TooLong { command })?;
+        let parameters = parameters.as_bytes();
+        let about = About { command, object: parent, name, parameters, attributes: DECRYPT };
+        let (answer, _) = self.run(tpm, &about, &nonce)?;
+        created(answer).map_err(|refusal| refusal.of(command))
     }
 
     /// `TPM2B_SENSITIVE_CREATE`, its contents encrypted (part 1, 21.3); template; nothing from outside; no registers noted.
