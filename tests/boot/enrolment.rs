@@ -14,7 +14,7 @@ use xtask::qemu::machine::{ATTACH, ENROLLED, Machine, NEEDED, Powered};
 use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Outcome};
 
-use crate::support::{action, assert_boot_chain, assert_secret_kept, test};
+use crate::support::{action, assert_boot_chain, assert_open, assert_secret_kept, test};
 
 pub fn tests() -> Vec<Test> {
     vec![test("volume_that_we_enrolled_is_opened_by_systemd_and_at_the_next_boot_by_us", both_ways)]
@@ -68,7 +68,7 @@ fn both_ways(bench: &Bench, folder: &Path) -> Result<()> {
     machine.volume.forget_passphrase(tools, folder)?;
 
     let (second, record) = boot(&machine, &program, NEEDED)?;
-    ensure!(record.volumes.iter().any(|volume| volume.name == "data") && record.latched, "it is shut: {record:?}");
+    assert_open(&record)?;
     ensure!(action(&second, 4)?.contains("already active"), "systemd-cryptsetup: {}", action(&second, 4)?);
     assert_secret_kept(&second, &machine.volume, tools, folder)
 }

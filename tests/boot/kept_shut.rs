@@ -2,15 +2,12 @@
 //! Volumes that stay shut, each for what is wrong with the TPM, its bus, the token or the header; and that they open again once that is
 //! right.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use boot_record::boot_json::{BootRecord, Measurement};
 use boot_record::config::Source;
-use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use libtest_mimic::Trial as Test;
 use xtask::qemu::bench::{self, Bench, expected};
@@ -20,8 +17,9 @@ use xtask::qemu::tpm::script::{Fault, Rule};
 use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Outcome};
+use xtask::tamper::image;
 
-use crate::support::{action, assert_boot_chain, said, test};
+use crate::support::{action, assert_boot_chain, assert_open, assert_shut, said, test};
 use crate::unlock::{ACTIONS, LATE, make};
 
 pub fn tests() -> Vec<Test> {
@@ -56,18 +54,6 @@ fn boot(
 /// The image that the volume of [`make`] was enrolled to.
 fn enrolled_image(machine: &Machine<'_>, rules: &[Rule]) -> Result<(Outcome, BootRecord)> {
     boot(machine, "1.0", &ACTIONS, WANTED, rules)
-}
-
-fn assert_shut(record: &BootRecord, words: &str) -> Result<()> {
-    ensure!(record.volumes.is_empty() && !record.latched, "the volume is open: {record:?}");
-    let refusal = record.refused.first().context("nothing was refused")?;
-    ensure!(refusal.reason == Reason::UnlockFailed && refusal.detail == words, "expected {words}, found {refusal:?}");
-    Ok(())
-}
-
-fn assert_open(record: &BootRecord) -> Result<()> {
-    ensure!(record.volumes.iter().any(|volume| volume.name == "data") && record.latched, "it is shut: {record:?}");
-    Ok(())
 }
 
 fn locked_or_reset(bench: &Bench, folder: &Path) -> Result<()> {
@@ -138,21 +124,13 @@ const DISCARDING: &str = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\nun
 /// Bytes of the volume at which the JSON of a header's copies begins.
 const JSON: [u64; 2] = [4096, (16 << 10) + 4096];
 
-fn spoil(volume: &Path, at: u64) -> Result<()> {
-    let file = File::options().read(true).write(true).open(volume)?;
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at)?;
-    let [byte] = byte;
-    Ok(file.write_all_at(&[byte ^ 1], at)?)
-}
-
 fn second_header(bench: &Bench, folder: &Path) -> Result<()> {
     let mut machine = make(bench, folder)?;
     let whole = machine.volume.image().to_owned();
     let copy = |name: &str, at: &[u64]| -> Result<PathBuf> {
         let copy = folder.join(name);
         std::fs::copy(&whole, &copy)?;
-        at.iter().try_for_each(|at| spoil(&copy, *at))?;
+        at.iter().try_for_each(|at| image::flip_bit(&copy, *at))?;
         Ok(copy)
     };
     let [first, _] = JSON;
@@ -184,7 +162,7 @@ fn hanging(bench: &Bench, folder: &Path) -> Result<()> {
     let ddi = machine.ddi("1.0", &[], &[])?;
     let more = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\ntpm-deadline = 300ms\n";
     let kernel = KernelChoice::Measured;
-    let config = Config { kernel, measure: "prefer", more, device_deadline: "60s", ..Config::default() };
+    let config = Config { kernel, measure: "prefer", more, ..Config::default() };
     let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
     let rules = [Rule { command: code::LOAD, number: Some(1), fault: Fault::Delay(HANGS) }];
     let outcome = machine.boot(Powered { config, firmware: None, disk, rules: &rules })?;

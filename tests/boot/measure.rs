@@ -12,6 +12,7 @@ use boot_record::stage::Stage;
 use libtest_mimic::Trial as Test;
 use tpm_policy::{Bank, pcr};
 use xtask::boot_report::Booted;
+use xtask::call;
 use xtask::disk::{Candidate, Ddi, Disk};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::firmware::ByFirmware;
@@ -84,9 +85,7 @@ fn measured(bench: &Bench, folder: &Path) -> Result<()> {
     let ddi = bench.small_ddi(folder, &Small { actions: &actions, ..Small::default() })?;
     let outcome = boot(bench, folder, "require", &[], bench::disk(Source::EspFile, &[("1.0", &ddi)]))?;
     let booted = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
-    let record = &booted.record;
-    assert_measured(record, &ddi, &[Bank::Sha1, Bank::Sha256])?;
-    let event = &record.measured.as_ref().context("nothing was measured")?.event;
+    let event = &assert_measured(&booted.record, &ddi, &[Bank::Sha1, Bank::Sha256])?;
     for (number, (bank, _)) in (1..).zip(MASKS) {
         let register = action(&outcome, number)?;
         let predicted = pcr::after(bank, [event.as_bytes()]).to_string();
@@ -320,9 +319,7 @@ fn names(bench: &Bench, image: &Path) -> Result<String> {
         .args(["-b", "-i"])
         .arg(format!("{}{ESP}", image.display()))
         .arg("::/initoverlayfs");
-    let output = mdir.output().context("cannot run mdir")?;
-    ensure!(output.status.success(), "mdir: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&call::output("mdir", &mut mdir)?).into_owned())
 }
 
 /// A reset would come to the same image again, and again.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use boot_record::config::{SignaturePath, Source};
@@ -11,6 +10,7 @@ use boot_record::reason::Reason;
 use boot_record::stage::Stage;
 use libtest_mimic::Trial as Test;
 use xtask::boot_report::Expected;
+use xtask::call;
 use xtask::debian_kernel::{self, DebianKernel};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
@@ -106,10 +106,7 @@ fn kernel(bench: &Bench) -> Result<DebianKernel> {
 /// Standard output of a program of the tools root, which sees the kernel's modules.
 fn tool(bench: &Bench, kernel: &DebianKernel, program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
     let mut command = bench.parts().tools.command(program, &[&kernel.root])?;
-    let output =
-        command.args(arguments).stdin(Stdio::null()).output().with_context(|| format!("cannot run {program}"))?;
-    ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(output.stdout)
+    call::output(program, command.args(arguments))
 }
 
 /// The module as the mini-initramfs has it: decompressed, with its signature behind the ELF file.

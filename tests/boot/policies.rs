@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use boot_record::boot_json::BootRecord;
 use boot_record::config::Source;
-use boot_record::reason::Reason;
 use libtest_mimic::Trial as Test;
 use xtask::disk::{Ddi, Disk, ESP_FOLDER};
 use xtask::keys::{self, Keys};
@@ -23,7 +22,7 @@ use xtask::qemu::volume::Volume;
 use xtask::qemu::{Config, Exit, Outcome};
 use xtask::tamper::{Signer, Tamper};
 
-use crate::support::{action, assert_boot_chain, assert_secret_kept, console, test};
+use crate::support::{action, assert_boot_chain, assert_open, assert_secret_kept, assert_shut, console, test};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -148,22 +147,11 @@ impl<'a> Enrolled<'a> {
     }
 }
 
-fn is_open(record: &BootRecord) -> bool {
-    record.volumes.iter().any(|volume| volume.name == "data") && record.latched
-}
-
-fn assert_shut(record: &BootRecord, words: &str) -> Result<()> {
-    ensure!(record.volumes.is_empty() && !record.latched, "the volume is open: {record:?}");
-    let refusal = record.refused.first().context("nothing was refused")?;
-    ensure!(refusal.reason == Reason::UnlockFailed && refusal.detail == words, "{refusal:?}");
-    Ok(())
-}
-
 /// An update of both, one after the other; nothing was enrolled anew.
 fn updated(bench: &Bench, folder: &Path) -> Result<()> {
     let enrolled = Enrolled::make(bench, folder)?;
     let (outcome, record) = enrolled.boot("1.0", WANTED, Policy::Own)?;
-    ensure!(is_open(&record), "{record:?}");
+    assert_open(&record)?;
     let traffic = outcome.tpm.as_ref().context("there was no TPM")?;
     let commands: Vec<u32> = traffic.of_init().map(Exchange::code).collect();
     let latch = commands.iter().enumerate().filter(|(_, command)| **command == code::PCR_EXTEND).nth(1);
@@ -173,9 +161,9 @@ fn updated(bench: &Bench, folder: &Path) -> Result<()> {
     assert_secret_kept(&outcome, &enrolled.machine.volume, &bench.parts().tools, folder)?;
 
     let (_, record) = enrolled.boot("1.1", WANTED, Policy::Own)?;
-    ensure!(is_open(&record), "an updated image: {record:?}");
+    assert_open(&record).context("an updated image")?;
     let (_, record) = enrolled.boot("1.1", OTHER_KERNEL, Policy::Own)?;
-    ensure!(is_open(&record), "an updated kernel: {record:?}");
+    assert_open(&record).context("an updated kernel")?;
     Ok(())
 }
 
@@ -183,7 +171,7 @@ fn updated(bench: &Bench, folder: &Path) -> Result<()> {
 fn unsigned(bench: &Bench, folder: &Path) -> Result<()> {
     let enrolled = Enrolled::make(bench, folder)?;
     let (_, record) = enrolled.boot("1.0", WANTED, Policy::Own)?;
-    ensure!(is_open(&record), "{record:?}");
+    assert_open(&record)?;
     let before = enrolled.policy_file("1.0");
     let (_, record) = enrolled.boot("1.1", WANTED, Policy::OfBefore(&before))?;
     assert_shut(&record, OTHER_REGISTERS)?;
@@ -210,7 +198,7 @@ fn in_the_uki(bench: &Bench, folder: &Path) -> Result<()> {
         Ok(assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?.record)
     };
     let record = boot(Some(&file))?;
-    ensure!(is_open(&record), "{record:?}");
+    assert_open(&record)?;
     assert_shut(&boot(None)?, NO_POLICY)
 }
 
@@ -241,6 +229,6 @@ fn other_one(bench: &Bench, folder: &Path) -> Result<()> {
 
     let outcome = enrolled.boot_disk(config, disk("+0-1"), &policies)?;
     let booted = assert_boot_chain(&outcome, &expected(OLD, old, Source::EspFile, false))?;
-    ensure!(is_open(&booted.record), "{:?}", booted.record);
+    assert_open(&booted.record)?;
     Ok(())
 }

@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;
 use libtest_mimic::Trial as Test;
 use serde_json::Value;
+use xtask::call;
 use xtask::disk::Ddi;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::tamper::Signer;
@@ -33,7 +33,7 @@ fn boots(bench: &Bench, folder: &Path, source: Source) -> Result<()> {
 
 /// The same file system in an image by systemd-repart.
 fn repart(bench: &Bench, folder: &Path, ddi: &Ddi) -> Result<Ddi> {
-    let facts = inspect(bench, &ddi.image)?;
+    let facts = bench.parts().ddi.inspect(&bench.parts().tools, &ddi.image)?;
     let root = facts.pointer("/partitions").and_then(Value::as_array).into_iter().flatten();
     let root = root.into_iter().find(|partition| partition.get("role").is_some_and(|role| role == "root"));
     let number =
@@ -61,25 +61,12 @@ fn repart(bench: &Bench, folder: &Path, ddi: &Ddi) -> Result<Ddi> {
     command.args(["--empty=create", "--size=auto", "--dry-run=no", "--offline=yes", "--no-pager"]);
     command.arg(format!("--definitions={}", definitions.display())).env("TMPDIR", folder);
     command.arg(format!("--private-key={}", keys.key_pem.display()));
-    run(command.arg(format!("--certificate={}", keys.certificate_pem.display())).arg(&image))?;
+    command.arg(format!("--certificate={}", keys.certificate_pem.display())).arg(&image);
+    call::run("systemd-repart", &mut command)?;
 
-    let facts = inspect(bench, &image)?;
+    let facts = bench.parts().ddi.inspect(&bench.parts().tools, &image)?;
     let embedded = facts.pointer("/signer/embedded_certificate/sha256");
     ensure!(embedded.is_some_and(Value::is_string), "repart embedded no certificate: {facts}");
     let root_hash = facts.pointer("/root_hash").and_then(Value::as_str).context("no root hash")?.to_owned();
     Ok(Ddi { image, root_hash })
-}
-
-fn inspect(bench: &Bench, image: &Path) -> Result<Value> {
-    let program = bench.parts().ddi.path();
-    let name = program.to_str().context("the path of ddi is not UTF-8")?;
-    let mut command = bench.parts().tools.command(name, &[program, image])?;
-    Ok(serde_json::from_slice(&run(command.args(["inspect", "--json"]).arg(image))?)?)
-}
-
-/// What it printed.
-fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.output()?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(output.stdout)
 }

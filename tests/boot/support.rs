@@ -86,14 +86,28 @@ pub fn said(outcome: &Outcome, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// boot.json says that the image and its signer were measured, in these banks.
-pub fn assert_measured(record: &BootRecord, ddi: &Ddi, banks: &[Bank]) -> Result<()> {
+/// boot.json says that the image and its signer were measured, in these banks; gives the event.
+pub fn assert_measured(record: &BootRecord, ddi: &Ddi, banks: &[Bank]) -> Result<String> {
     ensure!(record.measurement == Measurement::Measured, "{record:?}");
     let measured = record.measured.as_ref().context("boot.json does not say what was measured")?;
     ensure!(measured.pcr == DEFAULT_PCR, "{measured:?}");
     ensure!(measured.banks.iter().eq(banks.iter().map(|bank| bank.name())), "{measured:?}, expected {banks:?}");
     let event = format!("initoverlayfs-ddi:{}:{}", ddi.root_hash, record.signer.sha256);
     ensure!(measured.event == event.as_str(), "expected {event}, boot.json says {}", measured.event);
+    Ok(event)
+}
+
+/// boot.json says that the volume is open, and the register latched.
+pub fn assert_open(record: &BootRecord) -> Result<()> {
+    ensure!(record.volumes.iter().any(|volume| volume.name == "data") && record.latched, "it is shut: {record:?}");
+    Ok(())
+}
+
+/// boot.json says that the volume is not open, and in these words why.
+pub fn assert_shut(record: &BootRecord, words: &str) -> Result<()> {
+    ensure!(record.volumes.is_empty() && !record.latched, "the volume is open: {record:?}");
+    let refusal = record.refused.first().context("nothing was refused")?;
+    ensure!(refusal.reason == Reason::UnlockFailed && refusal.detail == words, "expected {words}, found {refusal:?}");
     Ok(())
 }
 

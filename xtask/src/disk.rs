@@ -25,7 +25,7 @@ use crate::tools::Tools;
 use crate::userspace::{FILE_TIME, Tree};
 
 pub use ddi::{Ddi, DdiProgram};
-pub use initramfs::{Initramfs, InitramfsProgram, put_over};
+pub use initramfs::{Initramfs, InitramfsProgram, extract, put_over};
 pub use table::{TableForm, partition_guid};
 use vfat::{Format, Volume};
 

@@ -119,7 +119,12 @@ pub fn cost(cache: &Cache, tools: Option<&Tools>, certificate: Option<&Path>) ->
     found().is_none().then_some(COST)
 }
 
-/// What [`ensure_measured`] costs the first time.
+/// What the tree in which all kernels are built costs whoever builds the first of them, and not that of most tests.
+pub fn tree_cost(cache: &Cache) -> Option<Cost> {
+    (!cache.has_any(KIND) && !cache.has_any(KIND_MEASURED)).then_some(COST)
+}
+
+/// What [`ensure_measured`] costs the first time, beside the tree.
 pub fn measured_cost(cache: &Cache) -> Option<Cost> {
     (!cache.has_any(KIND_MEASURED)).then_some(COST_MEASURED)
 }

@@ -7,11 +7,11 @@
 //! escape, one less a lint that no longer looks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::call;
 use crate::repository;
 use crate::target::host_cargo;
 
@@ -54,10 +54,8 @@ pub fn check() -> Result<()> {
     for lint in LINTS {
         command.args(["--force-warn", lint]);
     }
-    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output().context("cannot run clippy")?;
-    ensure!(output.status.success(), "clippy: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let said = String::from_utf8_lossy(&output.stdout);
-    let (places, looked_at) = read(&said)?;
+    let said = call::output("clippy", &mut command)?;
+    let (places, looked_at) = read(&String::from_utf8_lossy(&said))?;
     let members = members()?;
     if let Some(missed) = members.difference(&looked_at).next() {
         bail!("clippy did not look at {missed}, which {PROGRAM} links");
@@ -92,10 +90,8 @@ fn members() -> Result<BTreeSet<String>> {
     let mut command = host_cargo();
     command.args(["tree", "--locked", "--prefix", "none", "--format", "{p}", "--edges", "normal", "--all-features"]);
     command.args(["--package", PROGRAM, "--manifest-path"]).arg(repository::root().join("rust/Cargo.toml"));
-    let output = command.stdin(Stdio::null()).output().context("cannot run cargo tree")?;
-    ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let tree = String::from_utf8(call::output("cargo tree", &mut command)?)?;
     // A package of the workspace is followed by its path: `boot-formats v0.1.0 (/checkout/rust/boot-formats)`.
-    let tree = String::from_utf8(output.stdout)?;
     let ours = tree.lines().filter(|line| line.contains("(/")).filter_map(|line| line.split(' ').next());
     let members: BTreeSet<String> = ours.map(str::to_owned).collect();
     ensure!(members.contains(PROGRAM), "cargo tree does not name {PROGRAM}");

@@ -62,20 +62,10 @@ const ROOT_PACKAGES: [&str; 13] = [
 /// The small test DDI's packages: libdevmapper's own view of the verity device.
 const PROBE_PACKAGES: [&str; 1] = ["dmsetup"];
 
-/// What a small test DDI has besides where it works with encrypted volumes: systemd's and cryptsetup's own programs, and what they
-/// speak with a TPM by.
-const VOLUME_PACKAGES: [&str; 8] = [
-    "dmsetup",
-    "coreutils",
-    "cryptsetup-bin",
-    "systemd-cryptsetup",
-    "libtss2-esys-3.0.2-0t64",
-    "libtss2-mu-4.0.1-0t64",
-    "libtss2-rc0t64",
-    "libtss2-tcti-device0t64",
-];
+/// What a small test DDI has besides where it works with encrypted volumes: systemd's and cryptsetup's own programs.
+const VOLUME_PACKAGES: [&str; 4] = ["dmsetup", "coreutils", "cryptsetup-bin", "systemd-cryptsetup"];
 
-/// What the DDI has besides where its own systemd opens volumes: what that speaks with a TPM by.
+/// What systemd speaks with a TPM by.
 const TPM_PACKAGES: [&str; 4] =
     ["libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64", "libtss2-tcti-device0t64"];
 
@@ -247,7 +237,8 @@ pub fn small_ddi(cache: &Cache, probe: &Path) -> Result<Tree> {
 /// # Errors
 /// As [`small_ddi`].
 pub fn small_ddi_with_volumes(cache: &Cache, probe: &Path) -> Result<Tree> {
-    probe_tree(debian_tree(cache, "debian-volumes", &SUITES, &VOLUME_PACKAGES)?, probe)
+    let packages = [&VOLUME_PACKAGES[..], &TPM_PACKAGES].concat();
+    probe_tree(debian_tree(cache, "debian-volumes", &SUITES, &packages)?, probe)
 }
 
 fn probe_tree(mut tree: Tree, probe: &Path) -> Result<Tree> {

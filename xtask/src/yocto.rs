@@ -182,11 +182,14 @@ impl Bench {
             bail!("no clones of BitBake and openembedded-core: see CONTRIBUTING.md, \"Under BitBake\"");
         }
         let cache = Cache::open()?;
-        let costs: Vec<_> =
-            [Tools::cost(&cache), host::cost(&cache), debian_kernel::cost(&cache), kernel::measured_cost(&cache)]
-                .into_iter()
-                .flatten()
-                .collect();
+        let costs = [
+            Tools::cost(&cache),
+            host::cost(&cache),
+            debian_kernel::cost(&cache),
+            kernel::tree_cost(&cache),
+            kernel::measured_cost(&cache),
+        ];
+        let costs: Vec<_> = costs.into_iter().flatten().collect();
         println!("{}", plan::announcement(cache.root(), &costs, SECONDS));
         let tools = Tools::ensure(&cache)?;
         let host = host::ensure(&cache)?;

@@ -5,12 +5,12 @@
 //! and the medians are compared: a single best run is as much luck as a single worst one.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::cache::{Cache, RunDir};
+use crate::call;
 use crate::disk::DdiProgram;
 use crate::keys::{self, Keys};
 use crate::tools::Tools;
@@ -156,7 +156,7 @@ impl Workshop {
         let mut command = self.tools.command("mkfs.erofs", &[self.folder.path()])?;
         command.args(["--quiet", "-zlz4hc", "-b4096", "-U00000000-0000-0000-0000-000000000000", "--all-time"]);
         command.arg(format!("-T{FILE_TIME}")).arg("--tar=f").arg(self.file(output)).arg(self.file("tree.tar"));
-        run_quietly(&mut command)
+        call::run("mkfs.erofs", &mut command)
     }
 
     fn ddi_build(&self, [option, input]: [&str; 2]) -> Result<()> {
@@ -167,7 +167,7 @@ impl Workshop {
         command.arg("build").arg(option).arg(self.file(input));
         command.args(["--source-date-epoch", &FILE_TIME.to_string()]);
         command.arg("--key").arg(key_pem).arg("--cert").arg(certificate_pem);
-        run_quietly(command.arg("--output").arg(self.file(IMAGE)))
+        call::run("ddi build", command.arg("--output").arg(self.file(IMAGE)))
     }
 
     /// What a person would type without `ddi`: tree, signature, table, and everything copied into place.
@@ -175,15 +175,6 @@ impl Workshop {
         let Keys { key_pem, certificate_pem, .. } = &self.keys;
         let mut command = self.tools.command("sh", &[self.folder.path(), key_pem, certificate_pem])?;
         command.args(["-c", BY_HAND, "sh"]).arg(self.file("tree.erofs")).arg(self.file("by-hand"));
-        run_quietly(command.arg(key_pem).arg(certificate_pem))
+        call::run("the image by hand", command.arg(key_pem).arg(certificate_pem))
     }
-}
-
-fn run_quietly(command: &mut Command) -> Result<()> {
-    let name = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
-    if !output.status.success() {
-        bail!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }

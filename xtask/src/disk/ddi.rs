@@ -103,6 +103,16 @@ impl DdiProgram {
         call::run("ddi sign-policy", &mut command)
     }
 
+    /// What `ddi inspect` reads in an image.
+    ///
+    /// # Errors
+    /// ddi fails, or prints no JSON.
+    pub fn inspect(&self, tools: &Tools, image: &Path) -> Result<Value> {
+        let mut command = self.command(tools, &[image])?;
+        let facts = call::output("ddi inspect", command.args(["inspect", "--json"]).arg(image))?;
+        serde_json::from_slice(&facts).context("ddi inspect --json printed no JSON")
+    }
+
     fn pack(&self, tools: &Tools, tree: &Tree, output: &Path, inputs: &[&Path], signing: &[&OsStr]) -> Result<Ddi> {
         let tar = output.with_extension("tar");
         tree.write_tar(&tar, FILE_TIME)?;

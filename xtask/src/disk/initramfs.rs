@@ -86,3 +86,13 @@ pub fn put_over(tools: &Tools, archive: &Path, files: &[(&str, Vec<u8>)]) -> Res
     let mut file = fs::File::options().append(true).open(archive)?;
     file.write_all(&over).with_context(|| format!("cannot write {}", archive.display()))
 }
+
+/// A text in an archive that is not compressed, by its name there.
+///
+/// # Errors
+/// cpio fails, or it is not UTF-8. Of a name that is not there cpio says nothing: then it is empty.
+pub fn extract(tools: &Tools, archive: &Path, name: &str) -> Result<String> {
+    let mut cpio = tools.command("cpio", &[archive])?;
+    cpio.args(["--extract", "--to-stdout", "--quiet", "--file"]).arg(archive).arg(name);
+    String::from_utf8(call::output("cpio", &mut cpio)?).with_context(|| format!("{name} is not UTF-8"))
+}

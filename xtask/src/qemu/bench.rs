@@ -12,8 +12,7 @@ use super::parts::{BootBinary, Config, IMAGE_ID, Parts};
 use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start, tpm};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
-use crate::call;
-use crate::disk::{Candidate, Ddi, Disk, put_over};
+use crate::disk::{Candidate, Ddi, Disk, extract, put_over};
 use crate::log_strings;
 use crate::tamper::{Signer, Tamper};
 use crate::userspace::{self, Identity, Tree};
@@ -171,9 +170,7 @@ impl Bench {
     /// `mini-initramfs` or cpio fails.
     pub fn modules_list(&self, config: &Config, path: &Path) -> Result<String> {
         self.parts.write_initramfs(&self.cache, config, path)?;
-        let mut cpio = self.parts.tools.command("cpio", &[path])?;
-        cpio.args(["--extract", "--to-stdout", "--quiet", "--file"]).arg(path).arg("etc/initoverlayfs/modules.list");
-        String::from_utf8(call::output("cpio", &mut cpio)?).context("the list of modules is not UTF-8")
+        extract(&self.parts.tools, path, "etc/initoverlayfs/modules.list")
     }
 
     /// Makes a small DDI in `folder` that waits for its signature.
@@ -231,7 +228,13 @@ impl Bench {
         let kernel = self.parts.write_initramfs(&self.cache, config, &initramfs)?;
         let output = folder.join(UKI_FILE);
         let command_line = command_line(&Trial::default());
-        uki(&kernel, &initramfs, &command_line).write(&self.cache, &self.parts.tools, Signature::Boot, &output)?;
+        uki(&kernel, &initramfs, &command_line).write(
+            &self.cache,
+            &self.parts.tools,
+            None,
+            Signature::Boot,
+            &output,
+        )?;
         Ok(output)
     }
 
@@ -297,7 +300,7 @@ fn command_line(trial: &Trial<'_>) -> String {
 }
 
 fn uki<'a>(kernel: &'a Path, initramfs: &'a Path, command_line: &'a str) -> Uki<'a> {
-    Uki { kernel, initramfs, command_line, policies: None }
+    Uki { kernel, initramfs, command_line }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -130,7 +130,7 @@ impl ByFirmware<'_> {
         folder: &Path,
     ) -> Result<(Firmware, Vec<(String, PathBuf)>)> {
         let program = folder.join(UKI_FILE);
-        Uki { policies: self.policies, ..*uki }.write(cache, tools, self.signature, &program)?;
+        uki.write(cache, tools, self.policies, self.signature, &program)?;
         if let Some(text) = self.altered {
             alter(&program, text)?;
         }
@@ -175,26 +175,31 @@ pub struct Uki<'a> {
     pub initramfs: &'a Path,
     /// The kernel's command line.
     pub command_line: &'a str,
-    /// Signed policies.
-    pub policies: Option<&'a Path>,
 }
 
 impl Uki<'_> {
-    /// Writes it to `output`, in a folder of the cache.
+    /// Writes it to `output`, in a folder of the cache, with signed policies if there are any.
     ///
     /// # Errors
     /// ukify or sbsign fails.
-    pub fn write(&self, cache: &Cache, tools: &Tools, signature: Signature, output: &Path) -> Result<()> {
+    pub fn write(
+        &self,
+        cache: &Cache,
+        tools: &Tools,
+        policies: Option<&Path>,
+        signature: Signature,
+        output: &Path,
+    ) -> Result<()> {
         let Some(folder) = output.parent() else { bail!("{} is no file", output.display()) };
         let os_release = folder.join("os-release");
         std::fs::write(&os_release, OS_RELEASE).with_context(|| format!("cannot write {}", os_release.display()))?;
         let unsigned = output.with_extension("unsigned");
-        let files: Vec<&Path> = [self.kernel, self.initramfs].into_iter().chain(self.policies).collect();
+        let files: Vec<&Path> = [self.kernel, self.initramfs].into_iter().chain(policies).collect();
         let mut ukify = tools.command_in(folder, "ukify", &files)?;
         ukify.args(["build", "--efi-arch=aa64", "--stub", STUB]);
         ukify.arg("--linux").arg(self.kernel).arg("--initrd").arg(self.initramfs);
         ukify.args(["--cmdline", self.command_line]).arg("--os-release").arg(format!("@{}", os_release.display()));
-        if let Some(policies) = self.policies {
+        if let Some(policies) = policies {
             ukify.arg(format!("--section=.pcrsig:@{}", policies.display()));
         }
         call::run("ukify", ukify.arg("--output").arg(&unsigned))?;

@@ -38,6 +38,9 @@ pub const POLICY_KEY: &str = "probe/policy.pem";
 /// What an action that runs a program says last where the program did what it had to.
 pub const ENROLLED: &str = "exit status 0";
 
+/// How long storage-init waits for a disk that comes late, on a busy host too.
+const PATIENT: &str = "60s";
+
 /// A machine. Its files lie in a folder of the cache.
 pub struct Machine<'a> {
     bench: &'a Bench,
@@ -89,7 +92,10 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// The boot cannot be made, whatever comes of it.
     pub fn boot(&self, powered: Powered<'_>) -> Result<Outcome> {
-        let Powered { config, firmware, mut disk, rules } = powered;
+        let Powered { mut config, firmware, mut disk, rules } = powered;
+        if self.late.is_some() {
+            config.device_deadline = PATIENT;
+        }
         let contents = Some(self.volume.image().to_owned());
         disk.first = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
         let tpm = Some(Attached { chip: &self.chip, rules });

@@ -45,7 +45,7 @@ impl BootBinary {
     pub const ALL: [Self; 3] = [Self::Least, Self::Tpm, Self::Everything];
 
     /// The features of the package.
-    pub const fn features(self) -> &'static [&'static str] {
+    const fn features(self) -> &'static [&'static str] {
         match self {
             Self::Least => &[],
             Self::Tpm => &["tpm"],

@@ -169,12 +169,8 @@ impl System {
         kernel: &Path,
         folder: &Path,
     ) -> Result<(Firmware, Vec<(String, PathBuf)>)> {
-        let uki = Uki {
-            kernel,
-            initramfs: &folder.join(INITRAMFS),
-            command_line: &format!("console={SERIAL} panic=-1"),
-            policies: None,
-        };
+        let uki =
+            Uki { kernel, initramfs: &folder.join(INITRAMFS), command_line: &format!("console={SERIAL} panic=-1") };
         ByFirmware::default().prepare(cache, &parts.tools, &uki, folder)
     }
 

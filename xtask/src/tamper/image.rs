@@ -183,6 +183,14 @@ fn read(file: &File, range: ByteRange) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Changes one bit of a file, in the byte at `offset`.
+///
+/// # Errors
+/// The file has no such byte, or cannot be written.
+pub fn flip_bit(path: &Path, offset: u64) -> Result<()> {
+    flip(&open(path)?, offset)
+}
+
 fn flip(file: &File, offset: u64) -> Result<()> {
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset)?;

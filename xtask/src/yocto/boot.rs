@@ -6,7 +6,7 @@
 //! the image is measured into, and a volume in its configuration that no disk has: it is left to the system.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,7 +18,6 @@ use super::clones::Clones;
 use super::standin::{FIRST, Images, Standin, VERSION};
 use super::{Bench, outcome};
 use crate::boot_report::{self, Booted, Expected, Target};
-use crate::call;
 use crate::disk::{Candidate, DdiProgram, Disk, write_root};
 use crate::kernel;
 use crate::qemu::storage::Storage;
@@ -167,11 +166,7 @@ pub fn start(
 
 /// What `ddi inspect` of this checkout reads in the image.
 fn root_hash(bench: &Bench, image: &Path) -> Result<String> {
-    let program: PathBuf = DdiProgram::build()?.path().to_owned();
-    let name = program.to_str().context("the program's path is not UTF-8")?;
-    let mut inspect = bench.tools.command(name, &[&program, image])?;
-    let facts = call::output("ddi inspect", inspect.args(["inspect", "--json"]).arg(image))?;
-    let facts: Value = serde_json::from_slice(&facts).context("ddi inspect --json printed no JSON")?;
+    let facts = DdiProgram::build()?.inspect(&bench.tools, image)?;
     let hash = facts.get("root_hash").and_then(Value::as_str).context("ddi inspect --json named no root_hash")?;
     Ok(hash.to_owned())
 }

@@ -12,6 +12,7 @@ use super::clones::Clones;
 use super::standin::{FIRST, Standin};
 use super::{Bench, outcome};
 use crate::call;
+use crate::disk::extract;
 use crate::suite::Tally;
 
 /// Folders that the kernel or storage-init mount something on, or that hold the files below.
@@ -56,8 +57,6 @@ pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
     let mut tally = outcome("contents", &result);
     let result = with_volume(bench, clones, &plain);
     tally.add(outcome("contents with INITOVERLAYFS_UNLOCK", &result));
-    // As it was, whatever came of this.
-    Standin::open(bench, clones, FIRST)?;
     Ok(tally)
 }
 
@@ -70,6 +69,8 @@ fn with_volume(bench: &Bench, clones: &Clones, plain: &BTreeSet<String>) -> Resu
     let configuration = lines(bench, &initramfs, CONFIGURATION)?;
     let more: Vec<&str> = configuration.difference(plain).map(String::as_str).collect();
     ensure!(more == LINES_OF_VOLUME, "the configuration has more: {more:?}");
+    let less: Vec<&str> = plain.difference(&configuration).map(String::as_str).collect();
+    ensure!(less == ["measure = none"], "the configuration lacks {less:?}");
     let list = lines(bench, &initramfs, MODULES)?;
     for module in MODULES_OF_VOLUME {
         ensure!(list.contains(module), "{MODULES} lacks {module}: {list:?}");
@@ -79,9 +80,7 @@ fn with_volume(bench: &Bench, clones: &Clones, plain: &BTreeSet<String>) -> Resu
 
 /// The lines of a file in the cpio.
 fn lines(bench: &Bench, initramfs: &Path, file: &str) -> Result<BTreeSet<String>> {
-    let mut cpio = bench.tools.command("sh", &[initramfs])?;
-    cpio.args(["-c", "exec cpio --extract --quiet --to-stdout \"$1\" < \"$0\""]).arg(initramfs).arg(file);
-    let text = String::from_utf8(call::output("cpio", &mut cpio)?).with_context(|| format!("{file} is not UTF-8"))?;
+    let text = extract(&bench.tools, initramfs, file)?;
     ensure!(!text.is_empty(), "{file} is empty");
     Ok(text.lines().map(str::to_owned).collect())
 }
@@ -93,10 +92,10 @@ fn one_program_and_its_files(bench: &Bench, initramfs: &Path) -> Result<()> {
     judge(&list)?;
 
     let mut readelf = bench.tools.command("sh", &[initramfs])?;
-    let extract = "cpio --extract --quiet --to-stdout init < \"$0\" > /tmp/init && \
+    let script = "cpio --extract --quiet --to-stdout init < \"$0\" > /tmp/init && \
                    aarch64-linux-gnu-readelf --program-headers --wide /tmp/init && wc -c < /tmp/init";
-    let output = readelf.args(["-c", extract]).arg(initramfs).output().context("cannot run readelf")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = call::output("readelf", readelf.args(["-c", script]).arg(initramfs))?;
+    let text = String::from_utf8_lossy(&text);
     ensure!(
         text.contains("LOAD") && !text.contains("INTERP") && !text.contains("DYNAMIC"),
         "init is not static:\n{text}"

@@ -82,10 +82,10 @@ const FOLDERS_OF_BITBAKE: [&str; 2] = ["fixmepath", "sysroot-providers/"];
 pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
     let standin = Standin::open(bench, clones, FIRST)?;
     standin.make("programs", &TARGETS)?;
-    let deploy = standin.build.folder.join("tmp/deploy/deb");
-    let mut tally = outcome("the programs have no other packages", &others_are_empty(bench, &deploy));
+    let debs = debs(&standin.build.folder.join("tmp/deploy/deb"))?;
+    let mut tally = outcome("the programs have no other packages", &others_are_empty(bench, &debs));
     for package in &PACKAGES {
-        let result = if package.name == STRINGS { strings(bench, &deploy) } else { installs(bench, &deploy, package) };
+        let result = if package.name == STRINGS { strings(bench, &debs) } else { installs(bench, &debs, package) };
         tally.add(outcome(&format!("package {}", package.name), &result));
     }
     for (recipe, program) in NATIVE {
@@ -96,20 +96,23 @@ pub fn check(bench: &Bench, clones: &Clones) -> Result<Tally> {
 }
 
 /// What a recipe makes besides the packages above holds nothing: openembedded-core makes two of each, to be asked for by name.
-fn others_are_empty(bench: &Bench, deploy: &Path) -> Result<()> {
-    for (name, deb) in debs(deploy)? {
+fn others_are_empty(bench: &Bench, debs: &Debs) -> Result<()> {
+    for (name, deb) in debs {
         if PACKAGES.iter().all(|package| package.name != name) {
             ensure!(OF_NO_FILE.iter().any(|end| name.ends_with(end)), "nobody expects a package {name}");
-            let found = files_of(bench, &deb)?;
+            let found = files_of(bench, deb)?;
             ensure!(found.is_empty(), "{name} holds {:?}", found.keys());
         }
     }
     Ok(())
 }
 
+/// Files by the names of their packages.
+type Debs = BTreeMap<String, PathBuf>;
+
 /// The .deb files of the recipes above, by the names of their packages.
-fn debs(deploy: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let mut debs = BTreeMap::new();
+fn debs(deploy: &Path) -> Result<Debs> {
+    let mut debs = Debs::new();
     for path in files(deploy)? {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let (name, _) = file.split_once('_').unwrap_or((&file, ""));
@@ -140,13 +143,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn installs(bench: &Bench, deploy: &Path, package: &Package) -> Result<()> {
-    let deb = debs(deploy)?.remove(package.name).context("it was not made")?;
-    let found: Vec<String> = files_of(bench, &deb)?.into_keys().collect();
+fn installs(bench: &Bench, debs: &Debs, package: &Package) -> Result<()> {
+    let deb = debs.get(package.name).context("it was not made")?;
+    let found: Vec<String> = files_of(bench, deb)?.into_keys().collect();
     ensure!(found == package.files, "it holds {found:?}, expected {:?}", package.files);
     for (field, name) in package.needs {
-        let mut dpkg = bench.host.command("dpkg-deb", &[&deb])?;
-        let value = call::output("dpkg-deb", dpkg.arg("--field").arg(&deb).arg(field))?;
+        let mut dpkg = bench.host.command("dpkg-deb", &[deb])?;
+        let value = call::output("dpkg-deb", dpkg.arg("--field").arg(deb).arg(field))?;
         let value = String::from_utf8(value).context("a field is not UTF-8")?;
         ensure!(value.split(',').any(|need| need.split_whitespace().next() == Some(name)), "{field} is {value:?}");
     }
@@ -154,10 +157,8 @@ fn installs(bench: &Bench, deploy: &Path, package: &Package) -> Result<()> {
 }
 
 /// What bootlog reads a log of this build by is there, where it looks for it, and nothing else.
-fn strings(bench: &Bench, deploy: &Path) -> Result<()> {
-    let mut debs = debs(deploy)?;
-    let mut package =
-        |name| files_of(bench, &debs.remove(name).with_context(|| format!("there is no package {name}"))?);
+fn strings(bench: &Bench, debs: &Debs) -> Result<()> {
+    let package = |name| files_of(bench, debs.get(name).with_context(|| format!("there is no package {name}"))?);
     let (boot, strings) = (package(BOOT)?, package(STRINGS)?);
     let init = boot.values().next().context("there is no boot binary")?;
     let build_id = string_table::build_id(init).context("the boot binary")?;

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use crate::call;
 use crate::repository;
 use crate::tools::Tools;
 
@@ -36,11 +37,7 @@ pub fn build(tools: &Tools, output: &Path) -> Result<()> {
     let source = repository::root().join("tests/boot/mark.S");
     let folder = output.parent().context("the mark has to lie in a folder")?;
     let mut command = tools.command_in(folder, "aarch64-linux-gnu-gcc", &[&source])?;
-    let result = command.args(["-nostdlib", "-static", "-s", "-o"]).arg(output).arg(&source).output()?;
-    if !result.status.success() {
-        bail!("cannot build {}: {}", source.display(), String::from_utf8_lossy(&result.stderr).trim());
-    }
-    Ok(())
+    call::run("gcc", command.args(["-nostdlib", "-static", "-s", "-o"]).arg(output).arg(&source))
 }
 
 #[cfg(test)]

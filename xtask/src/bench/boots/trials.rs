@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::machine::{QUIET, Trial};
 use super::mark;
 use crate::cache::Cache;
+use crate::call;
 use crate::disk::vfat::{Format, Volume};
 use crate::disk::{Candidate, Ddi, Disk, Medium, Partition, PartitionType};
 use crate::qemu::{Config, IMAGE_ID, Parts};
@@ -127,11 +128,7 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// `ddi inspect` fails.
     pub fn dm_init(&self, ddi: &Ddi) -> Result<Trial> {
-        let program = self.parts.ddi.path();
-        let name = program.to_str().context("the path of ddi is not UTF-8")?;
-        let mut command = self.parts.tools.command(name, &[program, &ddi.image])?;
-        let output = command.args(["inspect", "--json"]).arg(&ddi.image).output().context("cannot run ddi")?;
-        let facts: Value = serde_json::from_slice(&output.stdout).context("ddi inspect --json printed no JSON")?;
+        let facts = self.parts.ddi.inspect(&self.parts.tools, &ddi.image)?;
         let (Some(blocks), Some(salt)) = (
             facts.pointer("/verity/data_blocks").and_then(Value::as_u64),
             facts.pointer("/verity/salt").and_then(Value::as_str),
@@ -211,11 +208,7 @@ impl<'a> Workshop<'a> {
     /// Runs a script of the tools root in the folder.
     fn shell(&self, script: &str, arguments: &[&str]) -> Result<()> {
         let mut command = self.parts.tools.command_in(self.folder, "sh", &[])?;
-        let result = command.args(["-c", script, "sh"]).args(arguments).output().context("cannot run sh")?;
-        if !result.status.success() {
-            bail!("{script}: {}", String::from_utf8_lossy(&result.stderr).trim());
-        }
-        Ok(())
+        call::run(script, command.args(["-c", script, "sh"]).args(arguments))
     }
 }
 

@@ -15,8 +15,6 @@ pub mod code {
     pub const UNSEAL: u32 = 0x15e;
     /// TPM2_FlushContext.
     pub const FLUSH_CONTEXT: u32 = 0x165;
-    /// TPM2_LoadExternal.
-    pub const LOAD_EXTERNAL: u32 = 0x167;
     /// TPM2_StartAuthSession.
     pub const START_AUTH_SESSION: u32 = 0x176;
     /// TPM2_PolicyPCR.
