@@ -12,7 +12,7 @@ const OTHERWISE: &str =
     "image-id = x\nsources = partition\ndevice = *\nsignature = kernel\ncertificate = x\nmeasure = none\n";
 
 fuzz_target!(|data: &[u8]| {
-    static CONFIG: OnceLock<Config> = OnceLock::new();
+    static CONFIG: OnceLock<Box<Config>> = OnceLock::new();
     let Some((pattern, path)) = core::str::from_utf8(data).ok().and_then(|text| text.split_once('\n')) else { return };
     // Quadratic below, by design.
     if path.len() > 256 {

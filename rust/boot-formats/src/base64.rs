@@ -31,7 +31,8 @@ pub fn decode<'a>(text: &str, into: &'a mut [u8]) -> Option<&'a [u8]> {
 }
 
 fn three(group: [u8; 4]) -> Option<[u8; 3]> {
-    let [a, b, c, d] = group.map(|character| u32::from(value(character)));
+    let value = |character| u32::from(VALUES.get(usize::from(character)).copied().unwrap_or(NONE));
+    let [a, b, c, d] = group.map(value);
     // What is no character has a bit that no value of one has.
     if (a | b | c | d) & u32::from(NONE) == NONE.into() {
         return None;
@@ -41,6 +42,24 @@ fn three(group: [u8; 4]) -> Option<[u8; 3]> {
 }
 
 const NONE: u8 = 0x80;
+
+/// The value of each character.
+static VALUES: [u8; 256] = values();
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "evaluated by the compiler: an index or a number out of range fails the build"
+)]
+const fn values() -> [u8; 256] {
+    let mut values = [NONE; 256];
+    let mut character = 0_u8;
+    while character < 128 {
+        values[character as usize] = value(character);
+        character += 1;
+    }
+    values
+}
 
 const fn value(character: u8) -> u8 {
     match character {

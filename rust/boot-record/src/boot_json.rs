@@ -9,6 +9,8 @@
 use crate::config::{MAX_VOLUME_NAME, MAX_VOLUMES, SignaturePath, Source};
 use crate::reason::Reason;
 use crate::stage::Stage;
+use alloc::boxed::Box;
+use alloc::vec::Vec as Bytes;
 use core::fmt;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
@@ -27,8 +29,6 @@ pub const MAX_STAGES: usize = 32;
 pub const MAX_BANKS: usize = 4;
 /// Most bytes of what is measured.
 pub const MAX_EVENT: usize = 160;
-/// Bytes that hold any record, each byte of every text a control character (six in JSON) and every list full.
-pub const MAX_JSON: usize = 96 * 1024;
 
 /// What was recorded in the TPM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,21 +150,16 @@ pub struct BootRecord {
     /// Name of the device-mapper device.
     pub verity_device: String<128>,
     /// Candidates refused before, in order, and volumes that were left to the system.
-    pub refused: Vec<Refusal, MAX_REFUSED>,
+    pub refused: Box<Vec<Refusal, MAX_REFUSED>>,
     /// Stages, in order.
-    pub stages: Vec<StageRecord, MAX_STAGES>,
+    pub stages: Box<Vec<StageRecord, MAX_STAGES>>,
 }
 
 /// Why a record was not written or read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Error {
-    /// The buffer is too small.
-    BufferTooSmall {
-        /// Bytes it has.
-        available: usize,
-    },
     /// Not JSON, or not of this structure.
-    Json(serde_json_core::de::Error),
+    Json(serde_json::Error),
     /// Another format than [`FORMAT`].
     Format {
         /// The format stated.
@@ -176,8 +171,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("boot.json: ")?;
         match self {
-            Self::BufferTooSmall { available } => write!(f, "does not fit {available} bytes"),
-            Self::Json(error) => error.fmt(f),
+            Self::Json(error) => write!(f, "{error}"),
             Self::Format { found } => write!(f, "format {found}, expected {FORMAT}"),
         }
     }
@@ -186,16 +180,14 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 impl BootRecord {
-    /// Writes the object, and a newline behind it, to the start of `buffer`; gives the number of bytes.
+    /// The object, and a newline behind it.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`].
-    pub fn to_json(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let available = buffer.len();
-        let too_small = Error::BufferTooSmall { available };
-        let len = serde_json_core::to_slice(self, buffer).map_err(|_| too_small)?;
-        *buffer.get_mut(len).ok_or(too_small)? = b'\n';
-        Ok(len.saturating_add(1))
+    /// [`Error::Json`], of which there is none for a record of this structure.
+    pub fn to_json(&self) -> Result<Bytes<u8>, Error> {
+        let mut json = serde_json::to_vec(self).map_err(Error::Json)?;
+        json.push(b'\n');
+        Ok(json)
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote.
@@ -203,9 +195,7 @@ impl BootRecord {
     /// # Errors
     /// [`Error::Json`], also for anything but white space behind the object; [`Error::Format`].
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        // For one text at a time, without its escapes.
-        let mut unescaped = [0; MAX_DETAIL];
-        let (record, _) = serde_json_core::from_slice_escaped::<Self>(json, &mut unescaped).map_err(Error::Json)?;
+        let record: Self = serde_json::from_slice(json).map_err(Error::Json)?;
         match record.format {
             FORMAT => Ok(record),
             found => Err(Error::Format { found }),

@@ -82,7 +82,8 @@ impl Control {
     /// # Errors
     /// [`Call::Create`], [`Call::Layout`].
     pub fn create(&self, name: &str, uuid: &str) -> Result<Device, Error> {
-        let mut request = Request::named(name)?;
+        let mut request = Request::new();
+        put_string(&mut request.header.name, name)?;
         put_string(&mut request.header.uuid, uuid)?;
         self.call(&mut request, Call::Create)?;
         let number =
@@ -93,7 +94,7 @@ impl Control {
     fn call(&self, request: &mut Request, call: Call) -> Result<(), Error> {
         let fd = self.0.as_raw_fd();
         let request: *mut Request = request;
-        // SAFETY (all arms): each ioctl reads and writes `data_size` bytes at the pointer, and `Request::named` sets
+        // SAFETY (all arms): each ioctl reads and writes `data_size` bytes at the pointer, and `Request::new` sets
         // that to the size of Request, which starts with the dm_ioctl whose layout is asserted below.
         let answer = match call {
             // SAFETY: see above.
@@ -140,7 +141,8 @@ impl Device {
     }
 
     fn load_table(&self, flags: u32, sectors: u64, target: &str, parameters: &str) -> Result<(), Error> {
-        let mut request = self.request()?;
+        let mut request = Request::new();
+        request.header.name = self.name;
         request.header.flags = flags;
         request.header.target_count = 1;
         let mut spec = [0_u8; SPEC];
@@ -157,7 +159,8 @@ impl Device {
     /// # Errors
     /// [`Call::Resume`].
     pub fn resume(&self) -> Result<(), Error> {
-        let mut request = self.request()?;
+        let mut request = Request::new();
+        request.header.name = self.name;
         self.control.call(&mut request, Call::Resume)
     }
 
@@ -167,7 +170,8 @@ impl Device {
     /// [`Call::Status`]; [`Call::Layout`] where the reply has no target.
     pub fn status(&self) -> Result<heapless::String<STATUS>, Error> {
         let layout = Error { call: Call::Layout, errno: Errno::PROTO };
-        let mut request = self.request()?;
+        let mut request = Request::new();
+        request.header.name = self.name;
         self.control.call(&mut request, Call::Status)?;
         let start = usize::try_from(request.header.data_start).map_err(|_| layout)?;
         let start = start.checked_sub(HEADER).and_then(|at| at.checked_add(SPEC)).ok_or(layout)?;
@@ -191,7 +195,8 @@ impl Device {
     /// # Errors
     /// [`Call::Remove`].
     pub fn remove_after_use(&mut self) -> Result<(), Error> {
-        let mut request = self.request()?;
+        let mut request = Request::new();
+        request.header.name = self.name;
         request.header.flags = DM_DEFERRED_REMOVE;
         self.control.call(&mut request, Call::Remove)?;
         self.armed = false;
@@ -219,17 +224,13 @@ impl Device {
         let _ = fmt::Write::write_fmt(&mut node, format_args!("/dev/dm-{}", self.number.minor));
         node
     }
-
-    fn request(&self) -> Result<Request, Error> {
-        Request::named(self.name())
-    }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
-        if self.armed
-            && let Ok(mut request) = self.request()
-        {
+        if self.armed {
+            let mut request = Request::new();
+            request.header.name = self.name;
             // Deferred, so that a user that is about to let go (udev, a lazy unmount) does not keep it for ever.
             request.header.flags = DM_DEFERRED_REMOVE;
             let _ = self.control.call(&mut request, Call::Remove);
@@ -278,8 +279,10 @@ struct Request {
 const _: () = assert!(size_of::<DmIoctl>() == HEADER && size_of::<Request>() == 4096);
 
 impl Request {
-    fn named(name: &str) -> Result<Self, Error> {
-        let mut request = Self {
+    /// Inlined: four kilobytes, which else would be moved.
+    #[inline(always)]
+    const fn new() -> Self {
+        Self {
             header: DmIoctl {
                 // The interface that every kernel of this decade speaks; deferred removal came with 4.27.
                 version: [4, 27, 0],
@@ -296,9 +299,7 @@ impl Request {
                 data: [0; 7],
             },
             payload: [0; PAYLOAD],
-        };
-        put_string(&mut request.header.name, name)?;
-        Ok(request)
+        }
     }
 }
 

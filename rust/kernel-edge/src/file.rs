@@ -5,11 +5,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
 
-/// Bytes that are read at once: most files are smaller, and memory that is asked for has to be zeroed, mapped and unmapped.
+/// Bytes that are read at once: most files are smaller.
 const PAGE: usize = 4096;
 
 /// The whole of a file that has at most `most` bytes.
@@ -25,13 +26,15 @@ pub fn read(path: &str, most: usize) -> Result<Vec<u8>, Errno> {
 /// # Errors
 /// The errno of read(2); EFBIG where it has more than `most` bytes.
 pub fn read_all(file: impl AsFd, most: usize) -> Result<Vec<u8>, Errno> {
-    let mut page = [0_u8; PAGE];
     let mut bytes = Vec::new();
     loop {
-        match rustix::io::read(&file, &mut page) {
-            Ok(0) => return Ok(bytes),
-            Ok(read) => bytes.extend_from_slice(page.get(..read).unwrap_or_default()),
-            Err(Errno::INTR) => {}
+        bytes.reserve(PAGE);
+        match rustix::io::read(&file, spare_capacity(&mut bytes)) {
+            Ok(0) => {
+                bytes.shrink_to_fit();
+                return Ok(bytes);
+            }
+            Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
         if bytes.len() > most {

@@ -223,25 +223,25 @@ impl Mount {
     /// Whether `path` is a directory inside this file system, reached without symbolic links: something to mount on.
     ///
     /// # Errors
-    /// As [`Mount::has_directory`].
+    /// As [`Mount::open_directory`].
     pub fn has_mount_point(&self, path: &str) -> Result<bool, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         found(rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve).map(|_| true))
     }
 
-    /// Whether `path` names a directory inside this file system.
+    /// Opens the directory at `path` inside this file system for reading; `None` if there is none.
     ///
     /// # Errors
     /// The errno of openat2(2) where it is neither there nor known to be missing.
-    pub fn has_directory(&self, path: &str) -> Result<bool, Errno> {
-        found(self.open_with(path, OFlags::PATH | OFlags::DIRECTORY).map(|_| true))
+    pub fn open_directory(&self, path: &str) -> Result<Option<OwnedFd>, Errno> {
+        found(self.open_with(path, OFlags::RDONLY | OFlags::DIRECTORY).map(Some))
     }
 
     /// Whether `path` names a regular file inside this file system.
     ///
     /// # Errors
-    /// As [`Mount::has_directory`].
+    /// As [`Mount::open_directory`].
     pub fn has_file(&self, path: &str) -> Result<bool, Errno> {
         self.has_file_with(path, |_| true)
     }
@@ -249,7 +249,7 @@ impl Mount {
     /// Whether `path` names a regular file inside this file system that may be executed.
     ///
     /// # Errors
-    /// As [`Mount::has_directory`].
+    /// As [`Mount::open_directory`].
     pub fn has_program(&self, path: &str) -> Result<bool, Errno> {
         self.has_file_with(path, |mode| mode.intersects(Mode::XUSR | Mode::XGRP | Mode::XOTH))
     }
@@ -279,10 +279,10 @@ impl AsFd for Mount {
     }
 }
 
-/// "It is not there" is an answer, not an error.
-fn found(answer: Result<bool, Errno>) -> Result<bool, Errno> {
+/// "It is not there" is an answer, not an error: the default one.
+fn found<T: Default>(answer: Result<T, Errno>) -> Result<T, Errno> {
     match answer {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(false),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(T::default()),
         other => other,
     }
 }
@@ -309,12 +309,12 @@ fn said(context: BorrowedFd<'_>) -> heapless::String<SAID> {
 }
 
 /// Mounts a file system that the kernel makes by itself at `path`: one call, where a [`Mount`] that is attached takes seven.
-/// `options` as for mount(8), separated by commas.
+/// `options` as for mount(8), separated by commas; where there are none, the kernel does not copy a page of them.
 ///
 /// # Errors
 /// [`Call::MountAt`]: ENOENT without the directory.
-pub fn mount_at(kind: &str, path: &str, options: &CStr, access: Access) -> Result<(), Error> {
-    rustix::mount::mount(kind, path, kind, access.flags(), Some(options)).map_err(Error::of(Call::MountAt))
+pub fn mount_at(kind: &str, path: &str, options: Option<&CStr>, access: Access) -> Result<(), Error> {
+    rustix::mount::mount(kind, path, kind, access.flags(), options).map_err(Error::of(Call::MountAt))
 }
 
 /// Moves the mount at `from` to `to`.

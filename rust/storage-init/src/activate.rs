@@ -21,9 +21,11 @@ use crate::verify::{Backing, Facts};
 const INITRD_RELEASE: &str = "etc/initrd-release";
 /// Bytes at the beginning of an erofs in which mkfs.erofs puts its uppermost folders.
 const FIRST_BLOCKS: u64 = 16 * 1024;
-/// Where the layers of an overlay hang while it is made.
-const LOWER: &str = "/lower";
-const UPPER: &str = "/upper";
+/// Where the layers of an overlay hang while it is made: a tmpfs, with the erofs in it.
+const LAYERS: &str = "/layers";
+const LOWER: &str = "/layers/lower";
+const UPPER: &str = "/layers/upper";
+const WORK: &str = "/layers/work";
 
 /// The live dm-verity device and what it stands on. Dropping it removes the devices.
 #[derive(Debug)]
@@ -164,8 +166,7 @@ impl Identity {
         let mut extension = false;
         for path in ["usr/lib/extension-release.d", "etc/extension-release.d"] {
             let unreadable = |errno| device.read_failure(path, errno);
-            if root.has_directory(path).map_err(unreadable)? {
-                let folder = root.open(path).map_err(unreadable)?;
+            if let Some(folder) = root.open_directory(path).map_err(unreadable)? {
                 for entry in Dir::new(folder).map_err(unreadable)? {
                     let entry = entry.map_err(unreadable)?;
                     extension |= entry.file_name().to_bytes().starts_with(b"extension-release.");
@@ -226,20 +227,18 @@ fn overlay(erofs: &Mount, device: &VerityDevice) -> Result<Mount, Failure> {
         let reason = if error.is_unknown_file_system() { Reason::KernelLacks } else { Reason::Io };
         device.failure(reason, format_args!("overlay: {error}"))
     };
-    for path in [LOWER, UPPER] {
+    let make = |path| {
         // It is there, or what follows says that it is not.
         let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
-    }
-    erofs.attach(LOWER).map_err(failed)?;
-    let made = mounts::mount_at("tmpfs", UPPER, c"mode=0755", Access::ReadWrite).and_then(|()| {
-        for path in ["/upper/upper", "/upper/work"] {
-            let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
-        }
-        let folders = [("lowerdir", LOWER), ("upperdir", "/upper/upper"), ("workdir", "/upper/work")];
-        let options = folders.map(|(key, folder)| Parameter::Text(key, folder));
-        let overlay = Mount::new("overlay", "overlay", &options, Access::Root);
-        mounts::detach(UPPER).and(overlay)
+    };
+    make(LAYERS);
+    mounts::mount_at("tmpfs", LAYERS, None, Access::ReadWrite).map_err(failed)?;
+    [LOWER, UPPER, WORK].into_iter().for_each(make);
+    let made = erofs.attach(LOWER).and_then(|()| {
+        let folders = [("lowerdir", LOWER), ("upperdir", UPPER), ("workdir", WORK)];
+        Mount::new("overlay", "overlay", &folders.map(|(key, path)| Parameter::Text(key, path)), Access::Root)
     });
-    mounts::detach(LOWER).map_err(failed)?;
+    // With all that hangs in it.
+    mounts::detach(LAYERS).map_err(failed)?;
     made.map_err(failed)
 }

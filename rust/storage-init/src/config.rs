@@ -96,7 +96,7 @@ pub type Anchors = heapless::Vec<Anchor, { config::MAX_CERTIFICATES }>;
 #[derive(Debug)]
 pub struct Settings {
     /// The configuration file.
-    pub config: Config,
+    pub config: Box<Config>,
     /// The certificates it names, in its order.
     pub anchors: Anchors,
 }
@@ -106,7 +106,7 @@ pub struct Settings {
 /// # Errors
 /// `config-invalid` for a missing, unreadable or bad file; `command-line` for a word that the configuration does not
 /// allow, where it says to refuse those.
-pub fn read() -> Result<Box<Settings>, Failure> {
+pub fn read() -> Result<Settings, Failure> {
     let text = read_file(CONFIG, config::MAX_FILE)?;
     let config = config::parse(&text).map_err(|error| Failure::new(Reason::ConfigInvalid, CONFIG, error))?;
     if config.signature == SignaturePath::UserSpace && !USER_SIGNATURE {
@@ -123,8 +123,7 @@ pub fn read() -> Result<Box<Settings>, Failure> {
         add(&mut anchors, anchor).map_err(|what| Failure::new(Reason::ConfigInvalid, &path, what))?;
     }
     check_command_line(&config)?;
-    // Kilobytes, which would be copied at every step from here to where they stay.
-    Ok(Box::new(Settings { config, anchors }))
+    Ok(Settings { config, anchors })
 }
 
 /// One more certificate that a signature can name.

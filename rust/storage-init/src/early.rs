@@ -15,16 +15,16 @@ pub struct KernelFileSystem {
     pub kind: &'static str,
     /// Where it is mounted, here and in the new root.
     pub path: &'static str,
-    options: &'static CStr,
+    options: Option<&'static CStr>,
     access: Access,
 }
 
 /// What is mounted, in this order; `hand_over` moves it to the new root.
 pub const KERNEL_FILE_SYSTEMS: [KernelFileSystem; 4] = [
-    KernelFileSystem { kind: "devtmpfs", path: "/dev", options: c"mode=0755", access: Access::Devices },
-    KernelFileSystem { kind: "proc", path: "/proc", options: c"", access: Access::Kernel },
-    KernelFileSystem { kind: "sysfs", path: "/sys", options: c"", access: Access::Kernel },
-    KernelFileSystem { kind: "tmpfs", path: "/run", options: c"mode=0755", access: Access::ReadWrite },
+    KernelFileSystem { kind: "devtmpfs", path: "/dev", options: None, access: Access::Devices },
+    KernelFileSystem { kind: "proc", path: "/proc", options: None, access: Access::Kernel },
+    KernelFileSystem { kind: "sysfs", path: "/sys", options: None, access: Access::Kernel },
+    KernelFileSystem { kind: "tmpfs", path: "/run", options: Some(c"mode=0755"), access: Access::ReadWrite },
 ];
 
 /// Mounts devtmpfs, proc, sysfs and the tmpfs of /run, making the directories where the initramfs has none, and sees to

@@ -34,21 +34,13 @@ pub struct Esp {
 }
 
 impl Esp {
-    /// Mounts the partition with this node, on a disk with sectors of `sector_size`, read-only, without devices and programs.
+    /// Mounts the partition with this node, which is open already, on a disk with sectors of `sector_size`, read-only, without devices and programs.
     ///
     /// # Errors
     /// As [`Mount::new`].
-    pub fn mount(node: &str, sector_size: u32, config: &Config) -> Result<Self, mounts::Error> {
-        let partition = ReadOnly::open(node).ok().and_then(|device| {
-            // Nearly always that of the volume too: then what is read here is kept for the mount.
-            device.set_block_size(u16::try_from(sector_size).ok()?);
-            // Boot sector and FSInfo.
-            device.read_ahead(0, u64::from(sector_size).saturating_mul(2));
-            let mut sector = [0_u8; vfat::BOOT_SECTOR];
-            device.read_at(&mut sector, 0).ok()?;
-            let volume = vfat::parse(&sector, device.bytes()).ok()?;
-            Some((device, volume))
-        });
+    pub fn mount(node: &str, device: ReadOnly, sector_size: u32, config: &Config) -> Result<Self, mounts::Error> {
+        let volume = volume(&device, sector_size);
+        let partition = volume.map(|volume| (device, volume));
         // The system's own mount shares this superblock while it lasts, whatever options it asks for: none but root reads.
         let root_only = Parameter::Text("umask", "0077");
         // A count that the volume keeps saves the kernel from reading the whole table to count anew, as it does where a loop device
@@ -79,6 +71,7 @@ impl Esp {
     /// so, which vfat then has at hand.
     ///
     /// That nobody else gets these bytes while the file exists is for the caller to see to; what is in them, too.
+    #[inline(never)]
     pub fn run_of(&self, file: &ReadOnly) -> Option<ReadOnly> {
         let (device, volume) = self.partition.as_ref()?;
         let offset = file_map::first_byte(file.as_fd()).ok()??;
@@ -119,6 +112,17 @@ impl Esp {
         device.read_ahead(folder.offset, folder.len);
         Some(())
     }
+}
+
+/// What the boot sector says.
+fn volume(device: &ReadOnly, sector_size: u32) -> Option<vfat::Volume> {
+    // Nearly always that of the volume too: then what is read here is kept for the mount.
+    device.set_block_size(u16::try_from(sector_size).ok()?);
+    // Boot sector and FSInfo.
+    device.read_ahead(0, u64::from(sector_size).saturating_mul(2));
+    let mut sector = [0_u8; vfat::BOOT_SECTOR];
+    device.read_at(&mut sector, 0).ok()?;
+    vfat::parse(&sector, device.bytes()).ok()
 }
 
 /// What the kernel reads to mount a volume, behind boot sector and FSInfo: the table's beginning, and all of the root folder, whose

@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 
-use boot_record::boot_json::{BootRecord, MAX_JSON};
+use boot_record::boot_json::BootRecord;
 use boot_record::event::Event;
 use boot_record::modules::List;
 use boot_record::reason::Reason;
@@ -82,10 +82,9 @@ fn prepare(mounted: MountedRoot, modules: &List, record: &BootRecord) -> Result<
 }
 
 fn write_record(record: &BootRecord) -> Result<(), Errno> {
-    let mut buffer = vec![0_u8; MAX_JSON];
-    let len = record.to_json(&mut buffer).map_err(|_| Errno::FBIG)?;
+    let json = record.to_json().map_err(|_| Errno::INVAL)?;
     rustix::fs::mkdir(RECORD_FOLDER, Mode::from_raw_mode(0o755))?;
-    file::write_all(file::create(RECORD)?, buffer.get(..len).unwrap_or_default())
+    file::write_all(file::create(RECORD)?, &json)
 }
 
 /// Unlinks what is large in the mini-initramfs, so that its memory is free once init runs. Only names that we know, and

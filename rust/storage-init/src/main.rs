@@ -89,7 +89,7 @@ fn run() -> ! {
 /// What the boot has in its hands.
 struct Boot {
     journal: Journal,
-    settings: Option<Box<Settings>>,
+    settings: Option<Settings>,
     watchdog: Option<Watchdog>,
     /// Where the configuration wants one.
     tpm: Option<Result<Tpm, tpm::Failed>>,
@@ -185,7 +185,7 @@ impl Boot {
         if settings.config.modules.is_empty() {
             self.journal.end("none configured");
         } else {
-            *self.modules = modules::read()?;
+            self.modules = modules::read()?;
             let command_line = config::command_line()?;
             let tally = modules::load(&self.modules, &command_line, keep_alive(self.watchdog.as_ref()))?;
             self.journal.open_persistent();
@@ -339,7 +339,7 @@ impl Boot {
             self.journal.refused(&failure);
         }
         self.journal.end(&settings.config.init);
-        let record = record(settings, &mounted, &self.unlocked, &self.journal);
+        let record = record(settings, &mounted, &self.unlocked, &mut self.journal);
         Err(hand_over::hand_over(mounted, settings, &self.modules, &record, &mut self.journal))
     }
 
@@ -388,7 +388,7 @@ impl Boot {
 }
 
 /// boot.json: what was verified, by which key, and when.
-fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journal: &Journal) -> BootRecord {
+fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journal: &mut Journal) -> BootRecord {
     let device = &mounted.device;
     let facts = device.facts();
     BootRecord {
@@ -411,8 +411,9 @@ fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journ
         latched: unlocked.latched.is_some(),
         overlay: settings.config.overlay,
         verity_device: text(device.name()),
-        refused: (*journal.refused).clone(),
-        stages: (*journal.stages).clone(),
+        // Nothing is added to them that anybody would read.
+        refused: core::mem::take(&mut journal.refused),
+        stages: core::mem::take(&mut journal.stages),
     }
 }
 

@@ -52,13 +52,14 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Reads the list.
+/// Reads the list. Not inlined: whoever has no modules needs no room for it on the stack.
 ///
 /// # Errors
 /// `config-invalid` for a missing, unreadable or bad list.
-pub fn read() -> Result<List, Failure> {
+#[inline(never)]
+pub fn read() -> Result<Box<List>, Failure> {
     let list = read_file(LIST, MAX_LIST)?;
-    modules::parse(&list).map_err(|error| Failure::new(Reason::ConfigInvalid, LIST, error))
+    modules::parse(&list).map(Box::new).map_err(|error| Failure::new(Reason::ConfigInvalid, LIST, error))
 }
 
 /// Loads every module, in the list's order, with its words of `command_line`; calls `alive` before each.

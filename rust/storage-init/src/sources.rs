@@ -10,6 +10,7 @@ use boot_formats::json::decimal;
 use boot_record::config::{Config, Source};
 use boot_record::event::Event;
 use boot_record::reason::Reason;
+use kernel_edge::block::ReadOnly;
 use kernel_edge::file;
 
 use crate::discover::BlockDevice;
@@ -37,7 +38,7 @@ pub fn search(
     journal: &mut Journal,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
-    let mut table = Table::new();
+    let mut table = Box::<Table>::default();
     // In one request: a protective MBR and the header, a sector each, and 128 entries of 128 bytes, as nearly all tables have them.
     disk.device.read_ahead(0, u64::from(disk.sector_size).saturating_mul(2).saturating_add(128 * 128));
     let which = table::read(&disk.device, disk.sector_size, &mut table).map_err(failed)?;
@@ -65,7 +66,7 @@ pub fn search(
         for partition in table.partitions.iter().filter(|partition| holds(*source, partition)) {
             looked_into = looked_into.saturating_add(1);
             let added = node(disk, partition, which).and_then(|node| match source {
-                Source::EspFile => esp_file::search(&node, disk.sector_size, config, rank, candidates),
+                Source::EspFile => esp_file::search(node, disk.sector_size, config, rank, candidates),
                 Source::Partition => partition::search(&node, partition, config, rank, candidates),
             });
             if let Err(failure) = added {
@@ -117,29 +118,25 @@ fn node(disk: &BlockDevice, partition: &gpt::Partition, which: Which) -> Result<
     // The rule of the kernel's disk_name(): a letter keeps the digits apart.
     let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
     let name: DeviceLabel = text(format_args!("{}{between}{}", disk.name, partition.number));
-    let sysfs = |attribute: &str| -> Option<u64> {
-        let path: heapless::String<256> = text(format_args!("/sys/block/{}/{name}/{attribute}", disk.name));
-        decimal(file::read(&path, SYSFS_NUMBER).ok()?.trim_ascii_end())
-    };
-    match (sysfs("start"), sysfs("size")) {
-        // In units of 512 bytes, whatever the disk's sectors (block/partitions/core.c).
-        (Some(start), Some(size)) => {
-            let (offset, len) = (start.checked_mul(512), size.checked_mul(512));
-            if offset != Some(partition.range.offset) || len != Some(partition.range.len) {
-                let detail = "the kernel sees other bounds than the partition table has";
-                return Err(Failure::new(Reason::PartitionTable, &name, detail));
-            }
-        }
-        _ if which == Which::Primary => {
+    let start: heapless::String<256> = text(format_args!("/sys/block/{}/{name}/start", disk.name));
+    let start = file::read(&start, SYSFS_NUMBER).ok().and_then(|number| decimal(number.trim_ascii_end()));
+    if start.is_none() {
+        if which == Which::Primary {
             return Err(Failure::new(Reason::PartitionTable, &name, "the kernel has no such partition"));
         }
-        _ => disk
-            .device
+        disk.device
             .add_partition(partition.number, partition.range.offset, partition.range.len)
-            .map_err(|error| Failure::new(Reason::PartitionTable, &name, error))?,
+            .map_err(|error| Failure::new(Reason::PartitionTable, &name, error))?;
     }
-    let path = text(format_args!("/dev/{name}"));
-    Ok(Node { name, path })
+    let path: DeviceLabel = text(format_args!("/dev/{name}"));
+    let device = ReadOnly::open(&path).map_err(|error| Failure::new(Reason::Io, &name, error))?;
+    // In units of 512 bytes, whatever the disk's sectors (block/partitions/core.c).
+    let is_there = start.is_none_or(|start| start.checked_mul(512) == Some(partition.range.offset));
+    if !is_there || device.bytes() != partition.range.len {
+        let detail = "the kernel sees other bounds than the partition table has";
+        return Err(Failure::new(Reason::PartitionTable, &name, detail));
+    }
+    Ok(Node { name, path, device })
 }
 
 /// A partition as a device.
@@ -149,4 +146,6 @@ pub struct Node {
     name: DeviceLabel,
     /// Such as `/dev/mmcblk0p1`.
     path: DeviceLabel,
+    /// It, open.
+    device: ReadOnly,
 }

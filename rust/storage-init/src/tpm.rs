@@ -16,7 +16,7 @@ use tpm_unlock::messages::{Banks, MAX_MESSAGE, Ran, Reply, Request, State};
 use crate::failure::text;
 
 /// Whether this binary can talk to one.
-pub const BUILT_IN: bool = cfg!(feature = "tpm");
+pub const BUILT_IN: bool = Code::find().is_some();
 /// What a message takes beyond what the TPM may take.
 const SLACK: Duration = Duration::from_millis(250);
 /// What a volume takes beyond what the TPM may take: two derivations of as many rounds as a header may ask for
@@ -60,6 +60,23 @@ pub struct Tpm {
     patience: Duration,
     /// Whether the process was killed and is not gone.
     stuck: bool,
+    _code: Code,
+}
+
+/// Shows that the code for it is there. Where it is not there is none of these, so no [`Tpm`], and nothing that talks to one is linked.
+#[derive(Clone, Copy, Debug)]
+enum Code {
+    #[cfg(any(feature = "tpm", test))]
+    Linked,
+}
+
+impl Code {
+    const fn find() -> Option<Self> {
+        #[cfg(any(feature = "tpm", test))]
+        return Some(Self::Linked);
+        #[cfg(not(any(feature = "tpm", test)))]
+        None
+    }
 }
 
 /// The process does not go: the kernel is still waiting for the TPM, and keeps it.
@@ -78,15 +95,16 @@ impl Tpm {
     /// # Errors
     /// The kernel did not start it, or it is gone at once.
     pub fn start(config: &Config) -> Result<Self, Failed> {
-        Self::by(Worker::start(child::NAME), config.tpm_deadline)
+        let code = Code::find().ok_or_else(|| Failed::new(State::Missing, "built without tpm"))?;
+        Self::by(code, Worker::start(child::NAME), config.tpm_deadline)
     }
 
-    fn by(worker: Result<Worker, process::Error>, patience: Duration) -> Result<Self, Failed> {
+    fn by(code: Code, worker: Result<Worker, process::Error>, patience: Duration) -> Result<Self, Failed> {
         let untouched = |error| Failed::new(State::Untouched, format_args!("{}: {error}", child::NAME));
         let worker = worker.map_err(untouched)?;
         let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
         worker.channel.send(&Request::Begin { patience_ms }.encode()).map_err(untouched)?;
-        Ok(Self { worker: Some(worker), patience, stuck: false })
+        Ok(Self { worker: Some(worker), patience, stuck: false, _code: code })
     }
 
     /// Once every module is loaded: none is waited for where the kernel has no driver for any. Where it has some, nobody can say that no

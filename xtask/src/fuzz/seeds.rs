@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use boot_formats::dps::{ROOT_ARM64, ROOT_ARM64_VERITY, ROOT_ARM64_VERITY_SIG};
 use boot_formats::gpt::{self, Geometry, Table, Which};
 use boot_formats::{ByteRange, bytes, ddi, signature_json, vfat};
-use boot_record::boot_json::{BootRecord, FORMAT, MAX_JSON, Measurement, Refusal, SignerRecord, StageRecord};
+use boot_record::boot_json::{BootRecord, FORMAT, Measurement, Refusal, SignerRecord, StageRecord};
 use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
 use boot_record::stage::Stage;
@@ -220,6 +220,9 @@ fn record() -> Result<Vec<u8>> {
     fn text<'a, T: TryFrom<&'a str>>(text: &'a str) -> Result<T> {
         T::try_from(text).map_err(|_| anyhow::anyhow!("{text:?} is too long"))
     }
+    let refused =
+        [Refusal { device: text("vda2")?, reason: Reason::NotADdi, detail: text("a \"quoted\"\nlabel: ä")? }];
+    let stages = [StageRecord { stage: Stage::Early, start_us: 426_600, took_us: 11_600, detail: text("devtmpfs")? }];
     let record = BootRecord {
         format: FORMAT,
         image_id: text("initoverlayfs")?,
@@ -236,15 +239,8 @@ fn record() -> Result<Vec<u8>> {
         latched: false,
         overlay: true,
         verity_device: text(&("0d".repeat(32) + "-verity"))?,
-        refused: [Refusal { device: text("vda2")?, reason: Reason::NotADdi, detail: text("a \"quoted\"\nlabel: ä")? }]
-            .into_iter()
-            .collect(),
-        stages: [StageRecord { stage: Stage::Early, start_us: 426_600, took_us: 11_600, detail: text("devtmpfs")? }]
-            .into_iter()
-            .collect(),
+        refused: Box::new(refused.into_iter().collect()),
+        stages: Box::new(stages.into_iter().collect()),
     };
-    let mut buffer = vec![0; MAX_JSON];
-    let len = record.to_json(&mut buffer)?;
-    buffer.truncate(len);
-    Ok(buffer)
+    Ok(record.to_json()?)
 }

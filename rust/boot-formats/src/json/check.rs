@@ -130,9 +130,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         loop {
             // Nearly all of it needs no look of its own.
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..b' ')).count();
-            self.at = self.at.saturating_add(plain);
+            self.at = self.at.saturating_add(plain(self.text.get(self.at..).unwrap_or_default()));
             match self.byte()? {
                 b'"' => {
                     let inner = self.text.get(start..self.at).unwrap_or_default();
@@ -236,4 +234,26 @@ impl<'a> Cursor<'a> {
         let offset = self.offset();
         self.byte().map_or(Error::Truncated { offset }, |found| Error::Unexpected { offset, found, expected })
     }
+}
+
+/// How many bytes from the first on are neither the end of a string, nor an escape, nor anything that may not be in one. Eight bytes
+/// a step: a signature is a string of a thousand and more.
+fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = ONES << 7;
+    /// Whether a byte of the eight is below this one, which is at most 128.
+    const fn has_below(eight: u64, limit: u8) -> bool {
+        eight.wrapping_sub(ONES.wrapping_mul(limit as u64)) & !eight & HIGHEST != 0
+    }
+    const fn has(eight: u64, byte: u8) -> bool {
+        has_below(eight ^ ONES.wrapping_mul(byte as u64), 1)
+    }
+    let is_plain = |eight: &&[u8; 8]| {
+        let eight = u64::from_ne_bytes(**eight);
+        !has(eight, b'"') && !has(eight, b'\\') && !has_below(eight, b' ')
+    };
+    let (eights, _) = text.as_chunks::<8>();
+    let whole = eights.iter().take_while(is_plain).count().saturating_mul(8);
+    let rest = text.get(whole..).unwrap_or_default();
+    whole.saturating_add(rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..b' ')).count())
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::modules::ModuleName;
 use crate::stage::Stage;
+use alloc::boxed::Box;
 use boot_formats::{Guid, file_name};
 use core::time::Duration;
 use heapless::{String, Vec};
@@ -28,14 +29,17 @@ const DEFAULT_INIT: &str = "/sbin/init";
 
 /// Parses a whole file.
 ///
+/// A configuration has kilobytes: it is made where it stays.
+///
 /// # Errors
 /// See [`Error`].
-pub fn parse(file: &[u8]) -> Result<Config, Error> {
+pub fn parse(file: &[u8]) -> Result<Box<Config>, Error> {
     if file.len() > MAX_FILE {
         return Err(Error::TooLarge { found: file.len() });
     }
     let text = core::str::from_utf8(file).map_err(|error| Error::Text { offset: error.valid_up_to() })?;
-    let mut draft = Draft::default();
+    let mut config = Box::<Config>::default();
+    let mut draft = Draft { config: &mut config, seen: [false; Key::ALL.len()] };
     for (line, content) in (1..).zip(text.split('\n')) {
         if content.chars().any(|c| c.is_control() && c != '\t') {
             return Err(Error::ControlCharacter { line });
@@ -49,7 +53,8 @@ pub fn parse(file: &[u8]) -> Result<Config, Error> {
         let key = Key::of(name).ok_or_else(|| unknown_key(line, name))?;
         draft.set(line, key, value.trim_start_matches([' ', '\t']))?;
     }
-    draft.finish()
+    draft.check()?;
+    Ok(config)
 }
 
 fn unknown_key(line: u32, found: &str) -> Error {
@@ -61,174 +66,168 @@ fn unknown_key(line: u32, found: &str) -> Error {
 }
 
 /// What was read so far.
-#[derive(Default)]
-struct Draft {
-    image_id: Option<String<{ super::MAX_NAME }>>,
-    esp_free_count: Option<EspFreeCount>,
-    sources: Option<Vec<Source, 2>>,
-    devices: Vec<String<{ super::MAX_PATH }>, { super::MAX_DEVICES }>,
-    modules: Vec<ModuleName, { super::MAX_CONFIG_MODULES }>,
-    device_deadline: Option<Duration>,
-    watchdog: Option<Duration>,
-    signature: Option<SignaturePath>,
-    certificates: Vec<String<{ super::MAX_NAME }>, { super::MAX_CERTIFICATES }>,
-    overlay: Option<bool>,
-    init: Option<String<{ super::MAX_PATH }>>,
-    cmdline_allow: Vec<String<{ super::MAX_NAME }>, { super::MAX_CMDLINE_WORDS }>,
-    cmdline_other: Option<CmdlineOther>,
-    measure: Option<Measure>,
-    measure_pcr: Option<u8>,
-    tpm_deadline: Option<Duration>,
-    volumes: Vec<Volume, { super::MAX_VOLUMES }>,
-    unlock_failure: Option<UnlockFailure>,
-    unlock_discard: Option<bool>,
-    unlock_latch: Option<bool>,
-    dangerously_unlock_any_registers: Option<bool>,
-    on_failure: Option<OnFailure>,
-    dangerously_panic_at: Option<Stage>,
+struct Draft<'a> {
+    config: &'a mut Config,
+    /// Whether each of [`Key::ALL`] was there.
+    seen: [bool; Key::ALL.len()],
 }
 
-impl Draft {
+impl Draft<'_> {
     fn set(&mut self, line: u32, key: Key, value: &str) -> Result<(), Error> {
-        let at = At { line, key };
+        let at = At { line, key, again: self.see(key) };
+        let config = &mut *self.config;
         match key {
             Key::ImageId => {
                 let name = Some(value).filter(|value| file_name::is_valid_name(value)).and_then(text);
-                at.once(&mut self.image_id, name)
+                at.once(&mut config.image_id, name)
             }
             Key::Sources => {
                 let sources = at.sources(value)?;
-                at.once(&mut self.sources, Some(sources))
+                at.once(&mut config.sources, Some(sources))
             }
             Key::EspFreeCount => at.choice(
-                &mut self.esp_free_count,
+                &mut config.esp_free_count,
                 value,
                 &[("count", EspFreeCount::Count), ("trust", EspFreeCount::Trust)],
             ),
-            Key::Device => at.push(&mut self.devices, Some(value).filter(|value| is_pattern(value)).and_then(text)),
+            Key::Device => at.push(&mut config.devices, Some(value).filter(|value| is_pattern(value)).and_then(text)),
             Key::Modules => {
                 if value.is_empty() {
                     return Err(at.bad_value());
                 }
-                words(value).try_for_each(|word| at.push_new(&mut self.modules, ModuleName::new(word)))
+                words(value).try_for_each(|word| at.push_new(&mut config.modules, ModuleName::new(word)))
             }
             Key::DeviceDeadline => {
                 let deadline = duration(value).filter(|value| (MIN_DEADLINE..=MAX_DEADLINE).contains(value));
-                at.once(&mut self.device_deadline, deadline)
+                at.once(&mut config.device_deadline, deadline)
             }
             Key::Watchdog => {
                 let range = Duration::from_secs(1)..=MAX_WATCHDOG;
                 let time = Some(value).filter(|value| !value.ends_with("ms")).and_then(duration);
-                at.once(&mut self.watchdog, time.filter(|time| range.contains(time)))
+                at.once(&mut config.watchdog, time.filter(|time| range.contains(time)).map(Some))
             }
             Key::Signature => at.choice(
-                &mut self.signature,
+                &mut config.signature,
                 value,
                 &[("kernel", SignaturePath::Kernel), ("user-space", SignaturePath::UserSpace)],
             ),
             Key::Certificate => {
                 let name = Some(value).filter(|value| is_file_name(value)).and_then(text);
-                at.push_new(&mut self.certificates, name)
+                at.push_new(&mut config.certificates, name)
             }
-            Key::Overlay => at.choice(&mut self.overlay, value, SWITCH),
-            Key::Init => at.once(&mut self.init, Some(value).filter(|value| is_absolute(value)).and_then(text)),
+            Key::Overlay => at.choice(&mut config.overlay, value, SWITCH),
+            Key::Init => at.once(&mut config.init, Some(value).filter(|value| is_absolute(value)).and_then(text)),
             Key::CmdlineAllow => {
                 if value.is_empty() {
-                    return Err(Error::BadValue { line, key });
+                    return Err(at.bad_value());
                 }
                 words(value).try_for_each(|word| {
                     let word = Some(word).filter(|word| is_cmdline_key(word)).and_then(text);
-                    at.push_new(&mut self.cmdline_allow, word)
+                    at.push_new(&mut config.cmdline_allow, word)
                 })
             }
             Key::CmdlineOther => at.choice(
-                &mut self.cmdline_other,
+                &mut config.cmdline_other,
                 value,
                 &[("refuse", CmdlineOther::Refuse), ("ignore", CmdlineOther::Ignore)],
             ),
             Key::Measure => at.choice(
-                &mut self.measure,
+                &mut config.measure,
                 value,
                 &[("none", Measure::None), ("prefer", Measure::Prefer), ("require", Measure::Require)],
             ),
             Key::MeasurePcr => {
                 let pcr = value.parse().ok().filter(|pcr| super::MEASURE_PCRS.contains(pcr));
                 // FromStr takes a sign and zeros in front.
-                at.once(&mut self.measure_pcr, pcr.filter(|_| !value.starts_with(['+', '0'])))
+                at.once(&mut config.measure_pcr, pcr.filter(|_| !value.starts_with(['+', '0'])))
             }
             Key::TpmDeadline => {
                 let deadline = duration(value).filter(|value| (MIN_DEADLINE..=MAX_TPM_DEADLINE).contains(value));
-                at.once(&mut self.tpm_deadline, deadline)
+                at.once(&mut config.tpm_deadline, deadline)
             }
             Key::Unlock => {
                 let volume = volume(value).ok_or(at.bad_value())?;
                 let same = |other: &Volume| other.name == volume.name || other.partition == volume.partition;
-                if self.volumes.iter().any(same) {
+                if config.volumes.iter().any(same) {
                     return Err(Error::DuplicateValue { line, key });
                 }
-                at.push(&mut self.volumes, Some(volume))
+                at.push(&mut config.volumes, Some(volume))
             }
             Key::UnlockFailure => at.choice(
-                &mut self.unlock_failure,
+                &mut config.unlock_failure,
                 value,
                 &[("refuse", UnlockFailure::Refuse), ("ignore", UnlockFailure::Ignore)],
             ),
-            Key::UnlockDiscard => at.choice(&mut self.unlock_discard, value, SWITCH),
-            Key::UnlockLatch => at.choice(&mut self.unlock_latch, value, SWITCH),
-            Key::DangerouslyUnlockAnyRegisters => at.choice(&mut self.dangerously_unlock_any_registers, value, SWITCH),
-            Key::OnFailure => at.choice(&mut self.on_failure, value, &[("power-off", OnFailure::PowerOff)]),
+            Key::UnlockDiscard => at.choice(&mut config.unlock_discard, value, SWITCH),
+            Key::UnlockLatch => at.choice(&mut config.unlock_latch, value, SWITCH),
+            Key::DangerouslyUnlockAnyRegisters => {
+                at.choice(&mut config.dangerously_unlock_any_registers, value, SWITCH)
+            }
+            Key::OnFailure => at.choice(&mut config.on_failure, value, &[("power-off", OnFailure::PowerOff)]),
             Key::DangerouslyPanicAt => {
-                at.once(&mut self.dangerously_panic_at, Stage::of(value).filter(|stage| can_panic_at(*stage)))
+                let stage = Stage::of(value).filter(|stage| can_panic_at(*stage));
+                at.once(&mut config.dangerously_panic_at, stage.map(Some))
             }
         }
     }
 
-    fn finish(self) -> Result<Config, Error> {
-        if self.devices.is_empty() {
-            return Err(Error::MissingKey(Key::Device));
+    /// Whether the key was there before; now it was.
+    fn see(&mut self, key: Key) -> bool {
+        let seen = Key::ALL.iter().zip(&mut self.seen).find(|(other, _)| **other == key);
+        seen.is_some_and(|(_, seen)| core::mem::replace(seen, true))
+    }
+
+    /// Whether what was read is whole, and does not contradict itself.
+    fn check(&self) -> Result<(), Error> {
+        const REQUIRED: [Key; 6] =
+            [Key::Device, Key::Certificate, Key::Measure, Key::ImageId, Key::Sources, Key::Signature];
+        let Config { device_deadline, watchdog, measure, tpm_deadline, volumes, .. } = &*self.config;
+        let is_missing = |key: &Key| Key::ALL.iter().zip(&self.seen).any(|(other, seen)| other == key && !seen);
+        if let Some(key) = REQUIRED.into_iter().find(is_missing) {
+            return Err(Error::MissingKey(key));
         }
-        if self.certificates.is_empty() {
-            return Err(Error::MissingKey(Key::Certificate));
-        }
-        let device_deadline = self.device_deadline.unwrap_or(DEFAULT_DEADLINE);
-        let measure = self.measure.ok_or(Error::MissingKey(Key::Measure))?;
-        let tpm_deadline = self.tpm_deadline.unwrap_or(DEFAULT_DEADLINE);
-        if self.watchdog.is_some_and(|time| time <= device_deadline) {
+        if watchdog.is_some_and(|time| time <= *device_deadline) {
             return Err(Error::WatchdogTooShort { than: Key::DeviceDeadline });
         }
-        let waits_for_tpm = measure != Measure::None;
-        if self.watchdog.is_some_and(|time| waits_for_tpm && time < tpm_deadline.saturating_add(WATCHDOG_SLACK)) {
+        let waits_for_tpm = *measure != Measure::None;
+        if watchdog.is_some_and(|time| waits_for_tpm && time < tpm_deadline.saturating_add(WATCHDOG_SLACK)) {
             return Err(Error::WatchdogTooShort { than: Key::TpmDeadline });
         }
-        if measure == Measure::None && !self.volumes.is_empty() {
+        if *measure == Measure::None && !volumes.is_empty() {
             return Err(Error::UnlockWithoutMeasure);
         }
-        let default_init = || String::try_from(DEFAULT_INIT).unwrap_or_default();
-        Ok(Config {
-            image_id: self.image_id.ok_or(Error::MissingKey(Key::ImageId))?,
-            sources: self.sources.ok_or(Error::MissingKey(Key::Sources))?,
-            esp_free_count: self.esp_free_count.unwrap_or(EspFreeCount::Count),
-            devices: self.devices,
-            modules: self.modules,
-            device_deadline,
-            watchdog: self.watchdog,
-            signature: self.signature.ok_or(Error::MissingKey(Key::Signature))?,
-            certificates: self.certificates,
-            overlay: self.overlay.unwrap_or(false),
-            init: self.init.unwrap_or_else(default_init),
-            cmdline_allow: self.cmdline_allow,
-            cmdline_other: self.cmdline_other.unwrap_or(CmdlineOther::Refuse),
-            measure,
-            measure_pcr: self.measure_pcr.unwrap_or(DEFAULT_PCR),
-            tpm_deadline,
-            volumes: self.volumes,
-            unlock_failure: self.unlock_failure.unwrap_or(UnlockFailure::Ignore),
-            unlock_discard: self.unlock_discard.unwrap_or(false),
-            unlock_latch: self.unlock_latch.unwrap_or(true),
-            dangerously_unlock_any_registers: self.dangerously_unlock_any_registers.unwrap_or(false),
-            on_failure: self.on_failure.unwrap_or(OnFailure::PowerOff),
-            dangerously_panic_at: self.dangerously_panic_at,
-        })
+        Ok(())
+    }
+}
+
+/// Nothing configured yet: no device, no certificate, and what holds without the other keys.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            image_id: String::new(),
+            sources: Vec::new(),
+            esp_free_count: EspFreeCount::Count,
+            devices: Vec::new(),
+            modules: Vec::new(),
+            device_deadline: DEFAULT_DEADLINE,
+            watchdog: None,
+            signature: SignaturePath::Kernel,
+            certificates: Vec::new(),
+            overlay: false,
+            init: String::try_from(DEFAULT_INIT).unwrap_or_default(),
+            cmdline_allow: Vec::new(),
+            cmdline_other: CmdlineOther::Refuse,
+            measure: Measure::None,
+            measure_pcr: DEFAULT_PCR,
+            tpm_deadline: DEFAULT_DEADLINE,
+            volumes: Vec::new(),
+            unlock_failure: UnlockFailure::Ignore,
+            unlock_discard: false,
+            unlock_latch: true,
+            dangerously_unlock_any_registers: false,
+            on_failure: OnFailure::PowerOff,
+            dangerously_panic_at: None,
+        }
     }
 }
 
@@ -237,6 +236,8 @@ impl Draft {
 struct At {
     line: u32,
     key: Key,
+    /// Whether a line before it has the same key.
+    again: bool,
 }
 
 impl At {
@@ -244,15 +245,15 @@ impl At {
         Error::BadValue { line: self.line, key: self.key }
     }
 
-    fn once<T>(self, place: &mut Option<T>, value: Option<T>) -> Result<(), Error> {
-        let value = value.ok_or(self.bad_value())?;
-        match place.replace(value) {
-            Some(_) => Err(Error::DuplicateKey { line: self.line, key: self.key }),
-            None => Ok(()),
+    fn once<T>(self, place: &mut T, value: Option<T>) -> Result<(), Error> {
+        *place = value.ok_or(self.bad_value())?;
+        if self.again {
+            return Err(Error::DuplicateKey { line: self.line, key: self.key });
         }
+        Ok(())
     }
 
-    fn choice<T: Copy>(self, place: &mut Option<T>, value: &str, choices: &[(&str, T)]) -> Result<(), Error> {
+    fn choice<T: Copy>(self, place: &mut T, value: &str, choices: &[(&str, T)]) -> Result<(), Error> {
         self.once(place, choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice))
     }
 

@@ -6,7 +6,7 @@ use boot_record::cmdline::{first_not_allowed, same_key, words};
 use boot_record::config::{Config, parse};
 
 fn allowing(keys: &str) -> Config {
-    parse(format!("{REQUIRED}cmdline-allow = {keys}").as_bytes()).unwrap()
+    *parse(format!("{REQUIRED}cmdline-allow = {keys}").as_bytes()).unwrap()
 }
 
 fn pairs(line: &str) -> Vec<(&str, Option<&str>)> {

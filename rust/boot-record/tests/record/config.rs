@@ -83,7 +83,7 @@ fn the_smallest_configuration_has_safe_defaults() {
         on_failure: OnFailure::PowerOff,
         dangerously_panic_at: None,
     };
-    assert_eq!(config, expected);
+    assert_eq!(*config, expected);
 }
 
 #[test]

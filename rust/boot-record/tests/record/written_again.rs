@@ -130,7 +130,7 @@ proptest! {
             .collect();
         lines.rotate_left(starts[rotation.index(starts.len())]);
         let text = lines.join("\n  # comment\n\t");
-        prop_assert_eq!(config::parse(text.as_bytes()), Ok(config), "{}", text);
+        prop_assert_eq!(config::parse(text.as_bytes()), Ok(Box::new(config)), "{}", text);
     }
 
     #[test]

@@ -25,13 +25,14 @@ const NAME: usize = 128;
 /// `file-system` for what is not a vfat that the kernel mounts, `io` where the disk or the folder cannot be read. A missing
 /// folder is no error: the partition has no candidates.
 pub fn search(
-    node: &Node,
+    node: Node,
     sector_size: u32,
     config: &Config,
     rank: usize,
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
-    let esp = Esp::mount(&node.path, sector_size, config).map_err(|error| {
+    let Node { name: partition, path, device } = node;
+    let esp = Esp::mount(&path, device, sector_size, config).map_err(|error| {
         let reason = if error.is_unknown_file_system() {
             Reason::KernelLacks
         } else if error.is_unreadable() {
@@ -39,14 +40,11 @@ pub fn search(
         } else {
             Reason::FileSystem
         };
-        Failure::new(reason, &node.name, error)
+        Failure::new(reason, &partition, error)
     })?;
-    let unreadable = |errno| Failure::new(Reason::Io, &node.name, format_args!("/{FOLDER}: {errno}"));
-    if !esp.files().has_directory(FOLDER).map_err(unreadable)? {
-        return Ok(());
-    }
+    let unreadable = |errno| Failure::new(Reason::Io, &partition, format_args!("/{FOLDER}: {errno}"));
+    let Some(folder) = esp.files().open_directory(FOLDER).map_err(unreadable)? else { return Ok(()) };
     let esp = Rc::new(esp);
-    let folder = esp.files().open(FOLDER).map_err(unreadable)?;
     for entry in Dir::new(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let Ok(name) = entry.file_name().to_str() else { continue };
@@ -64,10 +62,10 @@ pub fn search(
         };
         candidates.insert(Candidate {
             origin: Origin::EspFile { esp: Rc::clone(&esp), path: text(format_args!("{FOLDER}/{name}")), sector_size },
-            folder: Some(node.name.clone()),
+            folder: Some(partition.clone()),
             version,
             tries: parsed.tries,
-            label: text(format_args!("{}:/{FOLDER}/{name}", node.name)),
+            label: text(format_args!("{partition}:/{FOLDER}/{name}")),
             rank,
         });
     }

@@ -12,7 +12,7 @@ use super::*;
 fn tpm(script: &str) -> Tpm {
     let begin = "exec 2>/dev/null\ntake() { dd bs=512 count=1 of=/dev/null 2>&1 <&0; }\ntake >&2";
     let script = CString::new(format!("{begin}\n{script}")).unwrap();
-    Tpm::by(Worker::run(c"/bin/sh", &[c"sh", c"-c", &script]), Duration::from_millis(50)).unwrap()
+    Tpm::by(Code::Linked, Worker::run(c"/bin/sh", &[c"sh", c"-c", &script]), Duration::from_millis(50)).unwrap()
 }
 
 /// Extended in SHA-256, written down.
@@ -66,6 +66,6 @@ fn process_that_is_gone_is_named() {
 
 #[test]
 fn process_that_the_kernel_does_not_let_go_of_is_reported_at_the_end() {
-    let tpm = Tpm { worker: None, patience: Duration::ZERO, stuck: true };
+    let tpm = Tpm { worker: None, patience: Duration::ZERO, stuck: true, _code: Code::Linked };
     assert_eq!(tpm.finish(|| ()), Err(Stuck));
 }
