@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the parts of a FAT16 or FAT32 volume lie, and which clusters follow each other: enough to read ahead of the kernel's
-//! vfat, and to find out that a file is one run of bytes on its partition. FAT12 is left to the kernel.
+//! Where the parts of a FAT16 or FAT32 volume lie, what is in a folder, and which clusters follow each other: enough to find the files
+//! of a folder that are one run of bytes on their partition, and to read ahead of the kernel's vfat where it is asked for others. FAT12
+//! is left to the kernel.
 //!
-//! * The kernel mounts the volume, finds the file and knows its first cluster. What is worked out here is a hint to it, or
-//!   the place of bytes that are verified when they are read.
+//! * What is worked out here is a hint to the kernel, or the place of bytes that are verified when they are read.
 //! * A volume is not judged: what contradicts itself is refused, so that no range leaves the volume.
 //!
 //! See the FAT specification (fatgen103) and fs/fat/inode.c, `fat_read_bpb` and `fat_fill_super`.
@@ -15,7 +15,7 @@ use crate::bytes;
 use crate::range::ByteRange;
 
 pub use error::Error;
-pub use folder::find_folder;
+pub use folder::{File, Files, Unclear, files, find_folder};
 
 /// Bytes of a boot sector that are looked at, whatever the sector size.
 pub const BOOT_SECTOR: usize = 512;

@@ -31,7 +31,9 @@ impl Sentence {
             return None;
         };
         // One that is write-protected cannot be mounted for writing either, which is seen then.
-        let _ = esp.files().make_superblock_writable();
+        if let Some(mount) = esp.mount() {
+            let _ = mount.make_superblock_writable();
+        }
         Some(Self { node: text(format_args!("/dev/{folder}")), from: path.clone(), to: bad(path, tries)? })
     }
 

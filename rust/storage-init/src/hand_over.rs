@@ -40,10 +40,10 @@ pub fn hand_over(
 ) -> Failure {
     let label = mounted.device.facts().label.clone();
     if !mounted.transition
-        && let Err(error) = mounted.device.backing().keep_file()
+        && let Err(failure) = mounted.device.backing().keep_file(&label)
     {
         // What is read is verified in any case; but the file may be taken from under the root.
-        journal.refused(&Failure::new(Reason::Io, &label, format_args!("not held: {error}")));
+        journal.refused(&failure);
     }
     match prepare(mounted, modules, record) {
         Ok(()) => {

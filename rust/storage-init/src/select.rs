@@ -8,7 +8,7 @@ use boot_formats::file_name::Tries;
 use boot_formats::version;
 use boot_record::config::Source;
 
-use crate::esp::Esp;
+use crate::esp::{Esp, Place};
 use crate::failure::DeviceLabel;
 
 /// Most candidates of a disk that are tried; of more, the newest.
@@ -34,12 +34,14 @@ pub struct Candidate {
 /// Where a candidate lies.
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// A file on a mounted ESP or XBOOTLDR; the mount lasts as long as a candidate of it is kept.
+    /// A file on an ESP or XBOOTLDR; where that is mounted, the mount lasts as long as a candidate of it is kept.
     EspFile {
-        /// The partition, its file system attached nowhere.
+        /// The partition.
         esp: Rc<Esp>,
         /// The path in it.
         path: DeviceLabel,
+        /// Where the file begins, if that is known without asking the kernel.
+        place: Option<Place>,
         /// Bytes of a sector of the disk below.
         sector_size: u32,
     },

@@ -138,7 +138,7 @@ pub fn offer_signatures(candidate: &Candidate) {
     let bytes = match &candidate.origin {
         Origin::EspFile { esp, path, .. } => {
             let name = signatures_name(path, candidate.tries.is_some());
-            esp.files().open(&name).and_then(|fd| file::read_all(fd, MAX_FILE)).ok()
+            esp.mounted().ok().and_then(|files| file::read_all(files.open(&name).ok()?, MAX_FILE).ok())
         }
         Origin::Partition { .. } => None,
     };

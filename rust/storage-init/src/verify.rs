@@ -21,7 +21,7 @@ use boot_formats::verity::{RootHash, Superblock};
 use boot_formats::{signature_json, verity};
 use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
-use kernel_edge::block::{self, ReadOnly};
+use kernel_edge::block::ReadOnly;
 use kernel_edge::keyring::UserKey;
 use kernel_edge::loop_device;
 use kernel_edge::{dm, verity as kernel_verity};
@@ -32,7 +32,7 @@ use crate::select::{Candidate, Origin};
 use crate::{measure, table};
 
 pub use backing::Backing;
-use backing::EspFile;
+use backing::{EspFile, Image};
 pub use signer::Signer;
 
 /// Bytes of an image that are read in one request: its partition table and, behind it, the signature, where `ddi` lays it.
@@ -95,12 +95,7 @@ impl Blame<'_> {
 pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
     let blame = Blame(&candidate.label);
     let image = open(candidate)?;
-    let run = match &candidate.origin {
-        Origin::EspFile { esp, .. } => esp.run_of(&image),
-        Origin::Partition { .. } => None,
-    };
-    // Where vfat need not be asked, it is not: what it has not read, it reads cluster by cluster.
-    let (described, signer, anchor) = describe(run.as_ref().unwrap_or(&image), &settings.anchors, &blame)?;
+    let (described, signer, anchor) = describe(&image.bytes, &settings.anchors, &blame)?;
     let judge = match settings.config.signature {
         SignaturePath::Kernel => Judge::Kernel,
         SignaturePath::UserSpace => Judge::UserSpace(user_space::check(&described.signature, anchor, &blame)?),
@@ -108,12 +103,12 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
 
     let control = dm::Control::open().map_err(|error| blame.failure(Reason::KernelLacks, error))?;
     let backing = match &candidate.origin {
-        Origin::EspFile { esp, sector_size, .. } => {
-            let file = EspFile { image, esp: Rc::clone(esp), sector_size: *sector_size, run };
+        Origin::EspFile { esp, path, sector_size, .. } => {
+            let file = EspFile { image, esp: Rc::clone(esp), path: path.clone(), sector_size: *sector_size };
             Backing::of_file(file, &described.layout)
         }
         Origin::Partition { .. } => {
-            Backing::of_partition(image, &control, &described.layout, described.signature.root_hash)
+            Backing::of_partition(image.bytes, &control, &described.layout, described.signature.root_hash)
         }
     };
     let backing = backing.map_err(|error| match error {
@@ -135,15 +130,23 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
     })
 }
 
-fn open(candidate: &Candidate) -> Result<ReadOnly, Failure> {
-    match &candidate.origin {
-        Origin::EspFile { esp, path, .. } => {
-            let opened = esp.files().open(path);
-            opened.map_err(|errno| block::Error { call: block::Call::Open, errno }).and_then(ReadOnly::from_fd)
+/// Where vfat need not be asked, it is not: what it has not read, it reads cluster by cluster.
+fn open(candidate: &Candidate) -> Result<Image, Failure> {
+    let failed = |error| Failure::new(Reason::Io, &candidate.label, error);
+    let (esp, path, place) = match &candidate.origin {
+        Origin::EspFile { esp, path, place, .. } => (esp, path, place),
+        Origin::Partition { node } => {
+            return Ok(Image { bytes: ReadOnly::open(node).map_err(failed)?, is_run: true });
         }
-        Origin::Partition { node } => ReadOnly::open(node),
+    };
+    if let Some(bytes) = place.and_then(|place| esp.run(place)) {
+        return Ok(Image { bytes, is_run: true });
     }
-    .map_err(|error| Failure::new(Reason::Io, &candidate.label, error))
+    let file = ReadOnly::from_fd(esp.open(path, &candidate.label)?).map_err(failed)?;
+    Ok(match esp.place_of(&file).and_then(|place| esp.run(place)) {
+        Some(bytes) => Image { bytes, is_run: true },
+        None => Image { bytes: file, is_run: false },
+    })
 }
 
 /// All checks that need nothing but the image's own bytes.

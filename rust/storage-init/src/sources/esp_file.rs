@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Source `esp-file`: `/initoverlayfs/NAME_VERSION[+LEFT[-DONE]].raw` on an EFI system or XBOOTLDR partition.
 //!
-//! The file system is not signed. It is mounted where no path leads to, read-only, without devices and programs, and
-//! what is read from it is verified like the bytes of any disk.
+//! The file system is not signed: what is read from it is verified like the bytes of any disk.
 
 use std::rc::Rc;
 
@@ -12,7 +11,7 @@ use boot_record::reason::Reason;
 use rustix::fs::{Dir, FileType};
 
 use super::Node;
-use crate::esp::{Esp, FOLDER};
+use crate::esp::{self, Esp, FOLDER, Place};
 use crate::failure::{Failure, text};
 use crate::select::{Candidate, Candidates, Origin};
 
@@ -22,8 +21,7 @@ const NAME: usize = 128;
 /// Adds the DDIs in the folder of one partition.
 ///
 /// # Errors
-/// `file-system` for what is not a vfat that the kernel mounts, `io` where the disk or the folder cannot be read. A missing
-/// folder is no error: the partition has no candidates.
+/// As [`esp::refusal`], `io` where the folder cannot be read. A missing folder is no error: the partition has no candidates.
 pub fn search(
     node: Node,
     sector_size: u32,
@@ -32,42 +30,39 @@ pub fn search(
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
     let Node { name: partition, path, device } = node;
-    let esp = Esp::mount(&path, device, sector_size, config).map_err(|error| {
-        let reason = if error.is_unknown_file_system() {
-            Reason::KernelLacks
-        } else if error.is_unreadable() {
-            Reason::Io
-        } else {
-            Reason::FileSystem
-        };
-        Failure::new(reason, &partition, error)
-    })?;
-    let unreadable = |errno| Failure::new(Reason::Io, &partition, format_args!("/{FOLDER}: {errno}"));
-    let Some(folder) = esp.files().open_directory(FOLDER).map_err(unreadable)? else { return Ok(()) };
-    let esp = Rc::new(esp);
-    for entry in Dir::new(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if entry.file_type() != FileType::RegularFile {
-            continue;
-        }
-        let Ok(parsed) = file_name::parse(name) else { continue };
+    let esp = Rc::new(Esp::new(path, device, sector_size, config));
+    let mut consider = |name: &str, place: Option<Place>| {
+        let Ok(parsed) = file_name::parse(name) else { return };
         // vfat knows no case, and some who write it know capitals only. IMAGE_ID in the signed os-release is compared as
         // it stands.
         if !parsed.name.eq_ignore_ascii_case(&config.image_id) {
-            continue;
+            return;
         }
-        let (Ok(version), true) = (heapless::String::try_from(parsed.version), name.len() <= NAME) else {
-            continue;
-        };
+        let (Ok(version), true) = (heapless::String::try_from(parsed.version), name.len() <= NAME) else { return };
+        let path = text(format_args!("{FOLDER}/{name}"));
         candidates.insert(Candidate {
-            origin: Origin::EspFile { esp: Rc::clone(&esp), path: text(format_args!("{FOLDER}/{name}")), sector_size },
+            origin: Origin::EspFile { esp: Rc::clone(&esp), path, place, sector_size },
             folder: Some(partition.clone()),
             version,
             tries: parsed.tries,
             label: text(format_args!("{partition}:/{FOLDER}/{name}")),
             rank,
         });
+    };
+    if let Some(files) = esp.plain_files() {
+        files.iter().for_each(|file| consider(&file.name, Some(file.into())));
+        return Ok(());
+    }
+    let mount = esp.mounted().map_err(|error| esp::refusal(&partition, &error))?;
+    let unreadable = |errno| Failure::new(Reason::Io, &partition, format_args!("/{FOLDER}: {errno}"));
+    let Some(folder) = mount.open_directory(FOLDER).map_err(unreadable)? else { return Ok(()) };
+    for entry in Dir::new(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_type() == FileType::RegularFile
+            && let Ok(name) = entry.file_name().to_str()
+        {
+            consider(name, None);
+        }
     }
     Ok(())
 }

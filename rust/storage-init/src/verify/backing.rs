@@ -14,12 +14,14 @@ use std::rc::Rc;
 use boot_formats::ByteRange;
 use boot_formats::ddi::Layout;
 use boot_formats::verity::RootHash;
+use boot_record::reason::Reason;
 use kernel_edge::block::{self, DeviceNumber, ReadOnly};
 use kernel_edge::dm;
+use kernel_edge::file_map;
 use kernel_edge::loop_device::{self, LoopDevice, Part};
 
 use crate::esp::Esp;
-use crate::failure::text;
+use crate::failure::{DeviceLabel, Failure, text};
 
 /// The devices.
 #[derive(Debug)]
@@ -30,17 +32,26 @@ pub struct Backing {
     file: Option<EspFile>,
 }
 
+/// The bytes of a DDI.
+#[derive(Debug)]
+pub struct Image {
+    /// Of the partition that it is, or that it lies on; or of the file.
+    pub bytes: ReadOnly,
+    /// Whether they are a run of bytes of a partition, and not a file of the kernel's.
+    pub is_run: bool,
+}
+
 /// The file that a DDI is in.
 #[derive(Debug)]
 pub struct EspFile {
-    /// The file.
-    pub image: ReadOnly,
-    /// The file system that it is on.
+    /// Its bytes.
+    pub image: Image,
+    /// The ESP that it is on.
     pub esp: Rc<Esp>,
+    /// Its path there.
+    pub path: DeviceLabel,
     /// Bytes of a sector of the disk below.
     pub sector_size: u32,
-    /// The part of the ESP's partition that its bytes are, if they are one run.
-    pub run: Option<ReadOnly>,
 }
 
 #[derive(Debug)]
@@ -87,7 +98,7 @@ impl Backing {
     /// [`Error::Loop`].
     pub fn of_file(file: EspFile, layout: &Layout) -> Result<Self, Error> {
         let Layout { root, verity, .. } = layout;
-        let below = file.run.as_ref().unwrap_or(&file.image);
+        let below = &file.image.bytes;
         let device = |range: ByteRange| {
             // Both lie inside what they are a part of.
             let part = Part { offset: below.first().saturating_add(range.offset), len: range.len };
@@ -153,12 +164,22 @@ impl Backing {
     /// read-write for updates. In a transition both are free once the old root is unmounted, or before.
     ///
     /// # Errors
-    /// The file is not held.
-    pub fn keep_file(&self) -> Result<(), loop_device::Error> {
-        let Some(EspFile { image, esp, run, .. }) = &self.file else { return Ok(()) };
+    /// Why the file is not held.
+    pub fn keep_file(&self, label: &str) -> Result<(), Failure> {
+        let Some(EspFile { image, esp, path, .. }) = &self.file else { return Ok(()) };
+        let failed = |error: &dyn fmt::Display| Failure::new(Reason::Io, label, format_args!("not held: {error}"));
+        let files = esp.mounted().map_err(|error| failed(&error))?;
         // A write-protected one cannot be updated by anyone.
-        let _ = esp.files().make_superblock_writable();
+        let _ = files.make_superblock_writable();
         // Without a run the loop device below the DDI has it open.
-        if run.is_some() { LoopDevice::hold(image.as_fd()) } else { Ok(()) }
+        if !image.is_run {
+            return Ok(());
+        }
+        let file = files.open(path).map_err(|errno| failed(&errno))?;
+        let is_it = file_map::first_byte(file.as_fd()).is_ok_and(|first| first == Some(image.bytes.first()));
+        if !is_it {
+            return Err(failed(&"the file system has other bytes under its name"));
+        }
+        LoopDevice::hold(file.as_fd()).map_err(|error| failed(&error))
     }
 }
