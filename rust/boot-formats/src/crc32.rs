@@ -3,6 +3,8 @@
 //!
 //! A byte a step, and [`RUN`] where they are zeros: the two entry arrays of a boot are 32 KiB, nearly all of them unused entries.
 
+use crate::bytes::are_zero;
+
 /// Zeros that are one step: an unused partition entry.
 const RUN: usize = 128;
 
@@ -82,14 +84,7 @@ impl Crc32 {
 
     pub fn update(self, bytes: &[u8]) -> Self {
         let (runs, rest) = bytes.as_chunks::<RUN>();
-        let all_zeros = |run: &[u8; RUN]| {
-            let (halves, _) = run.as_chunks::<64>();
-            halves.iter().all(|half| {
-                let (parts, _) = half.as_chunks::<16>();
-                let or = |a: u128, b: &[u8; 16]| a | u128::from_ne_bytes(*b);
-                matches!(parts, [a, b, c, d] if or(or(or(or(0, a), b), c), d) == 0)
-            })
-        };
+        let all_zeros = |run: &[u8; RUN]| run.as_chunks().0.iter().all(are_zero);
         let runs =
             runs.iter().fold(self, |crc, run| if all_zeros(run) { crc.update_zeros() } else { crc.update_bytes(run) });
         runs.update_bytes(rest)

@@ -7,9 +7,11 @@
 //! Parsing does not verify anything: see [`pkcs7`](crate::pkcs7) for whose signature it claims to be.
 
 use crate::base64;
+use crate::bytes::{self, STEP};
 use crate::hex::{self, HexError};
 use crate::json::{self, Value};
 use crate::verity::RootHash;
+use core::ffi::CStr;
 use core::fmt;
 use heapless::Vec;
 
@@ -156,7 +158,8 @@ pub fn parse(partition_bytes: &[u8]) -> Result<Signature, Error> {
     if partition_bytes.len() > MAX_SIGNATURE_PARTITION {
         return Err(Error::TooLarge { found: partition_bytes.len() });
     }
-    let end = partition_bytes.iter().position(|byte| *byte == 0).unwrap_or(partition_bytes.len());
+    // In steps of more than a byte, as `position` is not.
+    let end = CStr::from_bytes_until_nul(partition_bytes).map_or(partition_bytes.len(), CStr::count_bytes);
     let (text, padding) = partition_bytes.split_at_checked(end).unwrap_or_default();
     let (object, behind) = json::parse(text)?;
     let members = Members::read(&object)?;
@@ -224,8 +227,8 @@ fn only_white_space(text: &[u8], behind: usize) -> Result<(), Error> {
 
 /// `start` is the offset of the padding in the partition.
 fn only_zeros(padding: &[u8], start: usize) -> Result<(), Error> {
-    // Eight bytes a step: nearly all of the partition is padding.
-    let zeros = padding.as_chunks::<8>().0.iter().take_while(|eight| u64::from_ne_bytes(**eight) == 0).count();
-    let other = padding.iter().enumerate().skip(zeros.saturating_mul(8)).find(|(_, byte)| **byte != 0);
+    // Many bytes a step: nearly all of the partition is padding.
+    let zeros = padding.as_chunks::<STEP>().0.iter().take_while(|step| bytes::are_zero(step)).count();
+    let other = padding.iter().enumerate().skip(zeros.saturating_mul(STEP)).find(|(_, byte)| **byte != 0);
     other.map_or(Ok(()), |(at, &found)| Err(Error::TrailingByte { offset: start.saturating_add(at), found }))
 }

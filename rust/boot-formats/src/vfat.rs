@@ -219,13 +219,17 @@ impl Volume {
                 entries.zip(second..=end).all(|(entry, wanted)| u32::from(u16::from_le_bytes(*entry)) == wanted)
             }
             Width::Four => {
-                // Four at a time: a file of 1 GiB has a quarter of a million of them. Nothing is carried from one entry to the next.
-                let (fours, rest) = entries.as_chunks::<16>();
+                // Sixteen at a time: a file of 1 GiB has a quarter of a million of them. Nothing is carried from one entry to the next.
+                let (steps, rest) = entries.as_chunks::<64>();
                 let mut wanted = u128::from(second).wrapping_mul(FOUR_TIMES).wrapping_add(FOUR_IN_A_ROW);
-                let all = fours.iter().all(|four| {
-                    let is_wanted = u128::from_le_bytes(*four) & FAT32_NUMBERS == wanted;
-                    wanted = wanted.wrapping_add(FOUR_TIMES.wrapping_mul(4));
-                    is_wanted
+                let all = steps.iter().all(|step| {
+                    let mut other = |four: &[u8; 16]| {
+                        let other = u128::from_le_bytes(*four) ^ wanted;
+                        wanted = wanted.wrapping_add(FOUR_TIMES.wrapping_mul(4));
+                        other
+                    };
+                    let (fours, _) = step.as_chunks::<16>();
+                    matches!(fours, [a, b, c, d] if (other(a) | other(b) | other(c) | other(d)) & FAT32_NUMBERS == 0)
                 });
                 let behind = end.wrapping_sub(u32::try_from(rest.len()).ok()?.wrapping_div(4)).wrapping_add(1);
                 let rest = rest.as_chunks().0.iter();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `open`, `dup`: descriptors 0 to 2.
+//! `fcntl(F_GETFD)`, `open`: descriptors 0 to 2.
 //!
 //! The kernel opens them on /dev/console for PID 1, and leaves them closed where there is no console or no node for it. What
 //! PID 1 opens next would then become its standard error.
@@ -9,9 +9,14 @@
 use std::os::fd::{AsRawFd, IntoRawFd};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::stdio::{stderr, stdin, stdout};
 
 /// Opens those of the three that are closed: on the console, or on /dev/null. They stay open over exec, for init.
 pub fn fill_standard_descriptors() {
+    let is_open = |fd| rustix::io::fcntl_getfd(fd).is_ok();
+    if is_open(stdin()) && is_open(stdout()) && is_open(stderr()) {
+        return;
+    }
     for _ in 0..3 {
         let open = |path| rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
         // A board with neither has no use for them.

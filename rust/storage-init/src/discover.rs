@@ -15,7 +15,7 @@ use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::clock::now_us;
 use kernel_edge::uevents::{Received, Socket};
 use kernel_edge::{Errno, file};
-use rustix::fs::{Dir, Mode, OFlags, readlinkat_raw};
+use rustix::fs::{Dir, FileType, Mode, OFlags, readlinkat_raw};
 
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
@@ -163,19 +163,24 @@ impl Discovery {
         const FOLDER: &str = "/sys/block";
         let failed = |errno: Errno| Failure::new(Reason::KernelLacks, FOLDER, errno);
         let folder = rustix::fs::open(FOLDER, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let folder = folder.map_err(failed)?;
+        let mut folder = Dir::new(folder.map_err(failed)?).map_err(failed)?;
         let mut target = [MaybeUninit::uninit(); SYSFS];
-        for entry in Dir::read_from(&folder).map_err(failed)? {
+        while let Some(entry) = folder.read() {
             let entry = entry.map_err(failed)?;
-            // What is no link, `.` and `..` among them, is no disk; a device may go while we look: then there is nothing to consider.
-            let Ok((link, _)) = readlinkat_raw(&folder, entry.file_name(), &mut target) else { continue };
+            // What is no link, `.` and `..` among them, is no disk.
+            if entry.file_type() != FileType::Symlink {
+                continue;
+            }
+            let folder = folder.fd().map_err(failed)?;
+            // A device may go while we look: then there is nothing to consider.
+            let Ok((link, _)) = readlinkat_raw(folder, entry.file_name(), &mut target) else { continue };
             let link = core::str::from_utf8(link).ok();
             let Some(devpath) = link.and_then(|link| link.strip_prefix("..")) else { continue };
             if !config.allows_device(devpath) {
                 continue;
             }
             let uevent: heapless::String<64> = text(format_args!("{}/uevent", entry.file_name().to_string_lossy()));
-            let Ok(fd) = rustix::fs::openat(&folder, &*uevent, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+            let Ok(fd) = rustix::fs::openat(folder, &*uevent, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
                 continue;
             };
             let Ok(bytes) = file::read_all(fd, SYSFS) else { continue };

@@ -41,7 +41,11 @@ pub fn parse(file: &[u8]) -> Result<Box<Config>, Error> {
     let mut config = Box::<Config>::default();
     let mut draft = Draft { config: &mut config, seen: [false; Key::ALL.len()] };
     for (line, content) in (1..).zip(text.split('\n')) {
-        if content.chars().any(|c| c.is_control() && c != '\t') {
+        // Of other characters than ASCII's, those up to U+009F are such, too.
+        let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+        if content.bytes().any(is_control)
+            || !content.is_ascii() && content.contains(|c| matches!(c, '\u{80}'..='\u{9f}'))
+        {
             return Err(Error::ControlCharacter { line });
         }
         let content = content.trim_matches([' ', '\t']);
