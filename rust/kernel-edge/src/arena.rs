@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `malloc` without `mmap`: the memory of a program that lives for milliseconds.
+//! Memory of a program that lives for milliseconds, and `mmap`, `munmap` for what is larger than that.
 //!
 //! * A block is the next bytes of a fixed piece of .bss. The last block that was handed out can be given back or grow; others stay
 //!   until init is executed, which frees all.
-//! * What does not fit goes to the C library: nothing fails that would not have failed there.
+//! * What does not fit is mapped, by itself: slow, and there.
 //! * Why: musl maps and unmaps memory for each file that is read, two system calls and new pages to be zeroed each time. A
-//!   quarter of a millisecond of a boot of 50.
+//!   quarter of a millisecond of a boot of 50; and its allocator is 7 KB of the program, which would be here for nothing else.
 //! * Any number of threads: the one number that changes is changed atomically.
 //!
 //! See mmap(2), and musl's src/malloc/mallocng.
@@ -13,10 +13,13 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::alloc::System;
+
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Bytes of the piece: more than a boot takes. Pages that are not used cost nothing.
 const BYTES: usize = 256 * 1024;
+/// What every mapping is aligned to, whatever the kernel's pages.
+const PAGE: usize = 4096;
 
 #[repr(C, align(4096))]
 struct Memory(UnsafeCell<[u8; BYTES]>);
@@ -84,14 +87,25 @@ impl Arena {
     }
 }
 
-// SAFETY: a block of ours has the layout's size and alignment (`take` computes both) and lies in memory that lives as long as the
-// program; all other calls go to the C library's allocator, whose blocks are told apart by address.
+/// A block of pages of its own, all zero; null where the kernel has none, or none so aligned.
+fn map(layout: Layout) -> *mut u8 {
+    if layout.align() > PAGE {
+        return core::ptr::null_mut();
+    }
+    // SAFETY: a new mapping, where the kernel likes, that nobody else knows of.
+    let mapped = unsafe {
+        mmap_anonymous(core::ptr::null_mut(), layout.size(), ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    };
+    mapped.map_or(core::ptr::null_mut(), <*mut _>::cast)
+}
+
+// SAFETY: a block of the piece has the layout's size and alignment (`take` computes both) and lies in memory that lives as long as the
+// program; so has one of pages of its own, until it is given back. The two are told apart by address.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
             Some((block, _)) => block,
-            // SAFETY: the caller's layout.
-            None => unsafe { System.alloc(layout) },
+            None => map(layout),
         }
     }
 
@@ -102,8 +116,7 @@ unsafe impl GlobalAlloc for Arena {
                 unsafe { block.write_bytes(0, dirty) };
                 block
             }
-            // SAFETY: the caller's layout.
-            None => unsafe { System.alloc_zeroed(layout) },
+            None => map(layout),
         }
     }
 
@@ -113,19 +126,19 @@ unsafe impl GlobalAlloc for Arena {
                 // The end cannot wrap: the block lies in the piece.
                 self.move_end(start.saturating_add(layout.size()), start);
             }
-            // SAFETY: not a block of ours, so one of the C library's, by the caller's promise.
-            None => unsafe { System.dealloc(block, layout) },
+            None => {
+                // SAFETY: not of the piece, so pages of its own, by the caller's promise, who gives them up.
+                let _ = unsafe { munmap(block.cast(), layout.size()) };
+            }
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let Some(start) = self.position(block) else {
-            // SAFETY: as in `dealloc`.
-            return unsafe { System.realloc(block, layout, size) };
-        };
-        let end = start.saturating_add(size);
-        if end <= BYTES && self.move_end(start.saturating_add(layout.size()), end) {
-            return block;
+        if let Some(start) = self.position(block) {
+            let end = start.saturating_add(size);
+            if end <= BYTES && self.move_end(start.saturating_add(layout.size()), end) {
+                return block;
+            }
         }
         let Ok(wanted) = Layout::from_size_align(size, layout.align()) else { return core::ptr::null_mut() };
         // SAFETY: the new size is not zero, by the caller's promise.
@@ -220,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_the_c_librarys() {
+    fn what_does_not_fit_has_pages_of_its_own() {
         let arena = Arena::new();
         let bytes = Blocks(&arena, 1);
         let all = bytes.take(BYTES);
@@ -235,6 +248,9 @@ mod tests {
         let outside = bytes.resize(all, BYTES, BYTES + 1);
         assert!(arena.position(outside).is_none() && bytes.has(outside, BYTES, 3));
         bytes.give_back(outside, BYTES + 1);
+        let (pages, beyond) = (Blocks(&arena, PAGE), Blocks(&arena, 2 * PAGE));
+        assert!(pages.take(BYTES + 1).addr().is_multiple_of(PAGE));
+        assert!(beyond.take(BYTES + 1).is_null(), "no mapping is sure to be so aligned");
         assert_eq!(bytes.take(1), all, "the piece is free again");
     }
 
