@@ -40,14 +40,16 @@ const NO_UNWINDER: [&str; 4] = [
 ];
 /// A static program at a fixed address, linked by our wrapper (tools.rs), with musl's files from Debian. Nothing unwinds: a panic
 /// aborts. Nothing would make a RELRO segment read-only: musl does that for what it loads, not for itself; and it costs up to a page
-/// of 64 KB in the file.
-const RUSTFLAGS: [&str; 7] = [
+/// of 64 KB in the file. Atomics are those of every ARMv8, without code that asks the processor for better ones (2 KB); SHA-256 is in the
+/// processor's instructions where it has them, and else in code that is small rather than fast (8 KB).
+const RUSTFLAGS: [&str; 8] = [
     "-Cforce-unwind-tables=no",
     "-Crelro-level=off",
     "-Clink-self-contained=no",
     "-Clinker-flavor=gcc",
     "-Crelocation-model=static",
-    "-Ctarget-feature=+crt-static",
+    "-Ctarget-feature=+crt-static,-outline-atomics",
+    "--cfg=sha2_backend_soft=\"compact\"",
     "-L/usr/lib/aarch64-linux-musl",
 ];
 

@@ -3,9 +3,9 @@
 //!
 //! See open(2), read(2), write(2) and mkdir(2).
 
+use core::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
 
 use crate::Errno;
@@ -26,15 +26,13 @@ pub fn read(path: &str, most: usize) -> Result<Vec<u8>, Errno> {
 /// # Errors
 /// The errno of read(2); EFBIG where it has more than `most` bytes.
 pub fn read_all(file: impl AsFd, most: usize) -> Result<Vec<u8>, Errno> {
+    let mut page = [MaybeUninit::uninit(); PAGE];
     let mut bytes = Vec::new();
     loop {
-        bytes.reserve(PAGE);
-        match rustix::io::read(&file, spare_capacity(&mut bytes)) {
-            Ok(0) => {
-                bytes.shrink_to_fit();
-                return Ok(bytes);
-            }
-            Ok(_) | Err(Errno::INTR) => {}
+        match rustix::io::read(&file, &mut page) {
+            Ok(([], _)) => return Ok(bytes),
+            Ok((read, _)) => bytes.extend_from_slice(read),
+            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
         if bytes.len() > most {
