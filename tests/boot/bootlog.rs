@@ -46,7 +46,7 @@ fn refused_candidate(bench: &Bench, folder: &Path) -> Result<()> {
     let of_log: Vec<Stage> = log.stages.iter().map(|span| span.stage).collect();
     let of_record: Vec<Stage> = booted.record.stages.iter().map(|record| record.stage).collect();
     ensure!(of_log == of_record, "stages of the log: {of_log:?}, of boot.json: {of_record:?}");
-    for (span, record) in log.stages.iter().zip(&booted.record.stages) {
+    for (span, record) in log.stages.iter().zip(booted.record.stages.iter()) {
         ensure!(*span.detail == *record.detail, "{:?}: boot.json has {:?}", span, record.detail);
         ensure!(span.start_us >= record.start_us, "{span:?}: boot.json has {}", record.start_us);
         let end_us = span.end_us.with_context(|| format!("{span:?} has no end"))?;
