@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     for (member, ours) in [("image_id", record.image_id.as_str()), ("device", record.device.as_str())] {
         assert_eq!(theirs[member], ours);
     }
-    for (theirs, ours) in theirs["refused"].as_array().expect("a list").iter().zip(&record.refused) {
+    for (theirs, ours) in theirs["refused"].as_array().expect("a list").iter().zip(record.refused.iter()) {
         assert_eq!(theirs["detail"], ours.detail.as_str());
     }
 });

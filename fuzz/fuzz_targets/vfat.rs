@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the parts of a vfat lie: inside the volume, each once; and what follows what, read entry by entry.
+//! Where the parts of a vfat lie: inside the volume, each once; and what follows what, and what is in a folder, read entry by entry.
 //!
 //! Input: bytes of the partition, boot sector, a cluster, the length of a file, then entries of a table or folder.
 #![no_main]
 
 use boot_formats::ByteRange;
-use boot_formats::vfat::{self, BOOT_SECTOR, find_folder};
+use boot_formats::vfat::{self, BOOT_SECTOR, Unclear, files, find_folder};
 use fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 
@@ -23,6 +23,9 @@ fn run(mut input: Input<'_>) -> Option<()> {
     let entries = input.rest();
     let folder = find_folder(entries, NAME);
     assert_eq!(folder, found(entries));
+    let read: Result<Vec<_>, Unclear> =
+        files(entries).map(|file| file.map(|file| (file.name.as_str().to_owned(), file.first, file.bytes))).collect();
+    assert_eq!(read.ok(), listed(entries));
 
     let volume = vfat::parse(&sector, partition.len).ok()?;
     // Linux tells FAT32 by this, too.
@@ -68,22 +71,69 @@ fn followed(is_32: bool, mut cluster: u32, entries: &[u8]) -> Option<u32> {
     Some(cluster)
 }
 
+/// The characters of a long name's entry.
+fn characters(entry: &[u8]) -> Vec<u16> {
+    let parts = [1..11, 14..26, 28..32].into_iter().flat_map(|part| entry[part].chunks_exact(2));
+    parts.map(|character| u16::from_le_bytes([character[0], character[1]])).collect()
+}
+
+fn first_cluster(short: &[u8]) -> u32 {
+    u32::from(u16::from_le_bytes([short[20], short[21]])) << 16 | u32::from(u16::from_le_bytes([short[26], short[27]]))
+}
+
+/// [`files`], a whole name at a time.
+fn listed(entries: &[u8]) -> Option<Vec<(String, u32, u32)>> {
+    let entries: Vec<&[u8]> = entries.chunks_exact(32).collect();
+    let mut listed = Vec::new();
+    let mut rest = entries.as_slice();
+    loop {
+        let (first, behind) = rest.split_first()?;
+        if first[0] == 0 {
+            return Some(listed);
+        }
+        if first[0] == 0xe5 || first[11] != 0x0f {
+            let is_file = first[0] != 0xe5 && first[11] & 0x18 == 0;
+            if is_file && first[8..11].eq_ignore_ascii_case(b"raw") {
+                return None;
+            }
+            rest = behind;
+            continue;
+        }
+        let count = usize::from(first[0] ^ 0x40);
+        if !(1..=20).contains(&count) || rest.len() <= count {
+            return None;
+        }
+        let (long, behind) = rest.split_at(count);
+        let (short, behind) = behind.split_first()?;
+        let numbers_fit = long.iter().rev().zip(1..).all(|(entry, number)| entry[0] & !0x40 == number);
+        let only_first_is_last = long[1..].iter().all(|entry| entry[0] & 0x40 == 0);
+        let sum = short[..11].iter().fold(0_u8, |sum, byte| (sum >> 1 | sum << 7).wrapping_add(*byte));
+        let all_long = long.iter().all(|entry| entry[11] == 0x0f && entry[13] == sum);
+        let usable = short[11] != 0x0f && short[11] & 0x08 == 0 && !matches!(short[0], 0 | 0xe5);
+        let name: Vec<u16> = long.iter().rev().flat_map(|entry| characters(entry)).collect();
+        let end = name.iter().position(|character| *character == 0).unwrap_or(name.len());
+        let plain = name[..end].iter().all(|character| (0x20..0x7f).contains(character))
+            && name[end..].iter().skip(1).all(|character| *character == 0xffff)
+            && end >= (count - 1) * 13;
+        if !(numbers_fit && only_first_is_last && all_long && usable && plain) {
+            return None;
+        }
+        if short[11] & 0x10 == 0 {
+            let bytes = u32::from_le_bytes([short[28], short[29], short[30], short[31]]);
+            listed.push((String::from_utf16(&name[..end]).ok()?, first_cluster(short), bytes));
+        }
+        rest = behind;
+    }
+}
+
 /// [`find_folder`] by the text of the names.
 fn found(entries: &[u8]) -> Option<u32> {
     let entries: Vec<&[u8]> = entries.chunks_exact(32).collect();
     let pair = entries.windows(2).find(|pair| {
-        let name: Vec<u16> = [1..11, 14..26, 28..32]
-            .into_iter()
-            .flat_map(|characters| pair[0][characters].chunks_exact(2))
-            .map(|character| u16::from_le_bytes([character[0], character[1]]))
-            .collect();
+        let name = characters(pair[0]);
         let is_long_name = pair[0][11] == 0x0f && pair[0][0] == 0x41;
         let is_folder = pair[1][11] != 0x0f && pair[1][11] & 0x10 != 0;
         is_long_name && is_folder && String::from_utf16_lossy(&name).eq_ignore_ascii_case("initoverlayfs")
     })?;
-    let short = pair[1];
-    Some(
-        u32::from(u16::from_le_bytes([short[20], short[21]])) << 16
-            | u32::from(u16::from_le_bytes([short[26], short[27]])),
-    )
+    Some(first_cluster(pair[1]))
 }

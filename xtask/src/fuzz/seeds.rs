@@ -148,12 +148,15 @@ impl Seeds<'_> {
         }
     }
 
-    /// Of a vfat: what the target `vfat` takes, with the root folder and with the table's beginning behind it.
+    /// Of a vfat: what the target `vfat` takes, with the root folder, with ours, and with the table's beginning behind it.
     fn of_volume(&self, name: &str, image: &[u8]) -> Result<()> {
         let volume = vfat::parse(image, image.len() as u64)?;
         let (cluster, file) = (2_u32, 2048_u64);
         let table = volume.links(cluster, file).context("a volume without clusters")?;
-        for (piece, offset) in [("root", volume.root().offset), ("table", table.offset)] {
+        let root = slice(image, ByteRange { offset: volume.root().offset, len: 512 })?;
+        let folder = vfat::find_folder(root, b"initoverlayfs").and_then(|first| volume.cluster(first));
+        let folder = folder.context("a volume without our folder")?;
+        for (piece, offset) in [("root", volume.root().offset), ("folder", folder.offset), ("table", table.offset)] {
             let entries = slice(image, ByteRange { offset, len: 512 })?;
             let size = image.len() as u64;
             let first = bytes::slice(image, 0, vfat::BOOT_SECTOR)?;

@@ -4,7 +4,7 @@
 use crate::golden;
 use boot_formats::ByteRange;
 use boot_formats::bytes::OutOfRange;
-use boot_formats::vfat::{self, BOOT_SECTOR, Error, Volume, find_folder};
+use boot_formats::vfat::{self, BOOT_SECTOR, ENTRY, Error, File, Unclear, Volume, files, find_folder};
 
 const NAME: &[u8; 13] = b"initoverlayfs";
 
@@ -153,6 +153,90 @@ fn folder_is_found_by_its_whole_name_alone() {
         other[at] = value;
         assert_eq!(find_folder(&other, NAME), None, "byte {at}");
     }
+}
+
+/// The names and first clusters that mshowfat knows.
+fn named() -> Vec<(String, u32)> {
+    let layout = golden::text("names.layout");
+    let line = |line: &str| {
+        let (path, clusters) = line.split_once(" <").unwrap();
+        let name = path.strip_prefix("::/initoverlayfs/").unwrap();
+        (name.to_owned(), clusters.split(['-', '>']).next().unwrap().parse().unwrap())
+    };
+    layout.lines().map(line).collect()
+}
+
+fn read(folder: &[u8]) -> Result<Vec<File>, Unclear> {
+    files(folder).collect()
+}
+
+#[test]
+fn files_are_those_of_mshowfat() {
+    let found = read(&golden::bytes("names.folder")).unwrap();
+    let names: Vec<(String, u32)> = found.iter().map(|file| (file.name.as_str().to_owned(), file.first)).collect();
+    assert_eq!(names, named());
+    assert!(found.iter().all(|file| file.bytes == 3000), "{found:?}");
+}
+
+/// What the kernel would show in one way or another is left to it.
+#[test]
+fn no_changed_entry_is_taken_for_another_file() {
+    let folder = golden::bytes("names.folder");
+    let good = read(&folder).unwrap();
+    let end = folder.chunks(ENTRY).position(|entry| entry[0] == 0).unwrap() * ENTRY;
+    for at in 0..end {
+        for bit in 0..8 {
+            let mut bad = folder.clone();
+            bad[at] ^= 1 << bit;
+            let Ok(found) = read(&bad) else { continue };
+            let entry = &folder[at / ENTRY * ENTRY..][..ENTRY];
+            let of_long_name = entry[11] == 0x0f;
+            for file in &found {
+                let same = good.iter().find(|other| other.name == file.name);
+                match same {
+                    // Where it lies and how long it is has no checksum: that is for who verifies its bytes.
+                    Some(same) => assert!(same == file || matches!(at % ENTRY, 20 | 21 | 26..), "byte {at}: {file:?}"),
+                    // Another character of the name, which has none either.
+                    None => assert!(of_long_name, "byte {at}: {file:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_plain_is_for_the_kernel() {
+    let folder = golden::bytes("names.folder");
+    let entry = |at: usize| at * ENTRY;
+    let first = folder.chunks(ENTRY).position(|entry| entry[11] == 0x0f).unwrap();
+    let of = |changes: &[(usize, u8)]| {
+        let mut other = folder.clone();
+        for (at, value) in changes {
+            other[*at] = *value;
+        }
+        read(&other)
+    };
+    for (what, changes) in [
+        ("a character beyond ASCII", &[(entry(first) + 2, 1)][..]),
+        ("a control character", &[(entry(first) + 1, 0x1f)]),
+        ("the last entry of a name, not first", &[(entry(first), 1)]),
+        ("a name of more entries than there are", &[(entry(first), 0x42)]),
+        ("a name of no entry", &[(entry(first), 0x40)]),
+        ("a name of 21 entries", &[(entry(first), 0x55)]),
+        ("the checksum of another short name", &[(entry(first) + 13, 0)]),
+        ("another short name", &[(entry(first + 1), b'X')]),
+        ("a short name that was deleted", &[(entry(first + 1), 0xe5)]),
+        ("a long name of the volume", &[(entry(first + 1) + 11, 0x08)]),
+        ("an image with a short name alone", &[(entry(first), 0xe5)]),
+    ] {
+        assert_eq!(of(changes), Err(Unclear), "{what}");
+    }
+    // README.TXT and the folder end the list.
+    assert_eq!(read(&folder[..entry(first)]), Err(Unclear), "the folder goes on elsewhere");
+    assert_eq!(read(&[]), Err(Unclear));
+    assert_eq!(of(&[(entry(first), 0)]), Ok(vec![]), "the end");
+    let folders = of(&[(entry(first + 1) + 11, 0x10)]).unwrap();
+    assert_eq!(folders.len() + 1, named().len(), "a folder is no file");
 }
 
 #[test]
