@@ -14,12 +14,12 @@ use crate::cache::Cache;
 use crate::qemu::{BootBinary, Parts};
 
 /// Most that a boot from a file on the ESP, with a writable layer, may take until init is executed, in terms of dm-init.
-const RATIO: f64 = 1.125;
+const RATIO: f64 = 1.10;
 /// How much longer, or shorter, a boot from a partition may take with a large padded image than with the smallest.
 const FLAT: f64 = 0.01;
 /// Most bytes of each boot binary.
 const BINARIES: [(BootBinary, u64); 3] =
-    [(BootBinary::Least, 300_000), (BootBinary::Tpm, 400_000), (BootBinary::Everything, 500_000)];
+    [(BootBinary::Least, 220_000), (BootBinary::Tpm, 400_000), (BootBinary::Everything, 500_000)];
 /// Most bytes of the mini-initramfs beyond the binary: configuration, certificate, headers.
 const BESIDE_BINARY: u64 = 8 * 1024;
 /// Milliseconds from which on an initcall is slow.
