@@ -5,11 +5,9 @@
 #![no_main]
 
 use boot_formats::ByteRange;
-use boot_formats::vfat::{self, BOOT_SECTOR, Unclear, files, find_folder};
+use boot_formats::vfat::{self, BOOT_SECTOR, Unclear};
 use fuzz::Input;
 use libfuzzer_sys::fuzz_target;
-
-const NAME: &[u8; 13] = b"initoverlayfs";
 
 fuzz_target!(|data: &[u8]| {
     let _ = run(Input::new(data));
@@ -21,10 +19,9 @@ fn run(mut input: Input<'_>) -> Option<()> {
     let cluster = u32::from_le_bytes(input.array()?);
     let bytes = input.number()?;
     let entries = input.rest();
-    let folder = find_folder(entries, NAME);
-    assert_eq!(folder, found(entries));
-    let read: Result<Vec<_>, Unclear> =
-        files(entries).map(|file| file.map(|file| (file.name.as_str().to_owned(), file.first, file.bytes))).collect();
+    let read: Result<Vec<Listed>, Unclear> = vfat::entries(entries)
+        .map(|entry| entry.map(|entry| (entry.name.as_str().to_owned(), entry.is_folder, entry.first, entry.bytes)))
+        .collect();
     assert_eq!(read.ok(), listed(entries));
 
     let volume = vfat::parse(&sector, partition.len).ok()?;
@@ -36,7 +33,7 @@ fn run(mut input: Input<'_>) -> Option<()> {
         assert_eq!(volume.cluster_at(volume.root().offset).and_then(|root| volume.cluster(root)), Some(volume.root()));
     }
     assert_eq!((volume.cluster(0), volume.cluster(1)), (None, None));
-    for number in [cluster, 2, folder.unwrap_or_default()] {
+    for number in [cluster, 2] {
         let Some(range) = volume.cluster(number) else { continue };
         assert!(partition.contains(&range), "cluster {number} leaves the volume");
         assert_eq!(volume.cluster_at(range.offset), Some(number));
@@ -58,7 +55,7 @@ fn run(mut input: Input<'_>) -> Option<()> {
 /// [`vfat::Volume::follow`], one entry after the other.
 fn followed(is_32: bool, mut cluster: u32, entries: &[u8]) -> Option<u32> {
     for entry in entries.chunks_exact(if is_32 { 4 } else { 2 }) {
-        cluster = cluster.checked_add(1)?;
+        cluster = cluster.checked_add(1).filter(|next| !is_32 || *next <= 0x0fff_ffff)?;
         let named = match *entry {
             [a, b] => u32::from(u16::from_le_bytes([a, b])),
             [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) & 0x0fff_ffff,
@@ -77,23 +74,22 @@ fn characters(entry: &[u8]) -> Vec<u16> {
     parts.map(|character| u16::from_le_bytes([character[0], character[1]])).collect()
 }
 
-fn first_cluster(short: &[u8]) -> u32 {
-    u32::from(u16::from_le_bytes([short[20], short[21]])) << 16 | u32::from(u16::from_le_bytes([short[26], short[27]]))
-}
+/// Name, whether it is a folder, first cluster, bytes.
+type Listed = (String, bool, u32, u32);
 
-/// [`files`], a whole name at a time.
-fn listed(entries: &[u8]) -> Option<Vec<(String, u32, u32)>> {
+/// [`vfat::entries`], a whole name at a time.
+fn listed(entries: &[u8]) -> Option<Vec<Listed>> {
     let entries: Vec<&[u8]> = entries.chunks_exact(32).collect();
     let mut listed = Vec::new();
     let mut rest = entries.as_slice();
     loop {
         let (first, behind) = rest.split_first()?;
         if first[0] == 0 {
-            return Some(listed);
+            return behind.iter().all(|entry| entry[0] == 0).then_some(listed);
         }
         if first[0] == 0xe5 || first[11] != 0x0f {
             let is_file = first[0] != 0xe5 && first[11] & 0x18 == 0;
-            if is_file && first[8..11].eq_ignore_ascii_case(b"raw") {
+            if is_file && (first[8..11].eq_ignore_ascii_case(b"raw") || first[..8].contains(&b'.')) {
                 return None;
             }
             rest = behind;
@@ -112,28 +108,17 @@ fn listed(entries: &[u8]) -> Option<Vec<(String, u32, u32)>> {
         let usable = short[11] != 0x0f && short[11] & 0x08 == 0 && !matches!(short[0], 0 | 0xe5);
         let name: Vec<u16> = long.iter().rev().flat_map(|entry| characters(entry)).collect();
         let end = name.iter().position(|character| *character == 0).unwrap_or(name.len());
-        let plain = name[..end].iter().all(|character| (0x20..0x7f).contains(character))
+        let plain = end > 0
+            && name[..end].iter().all(|character| (0x20..0x7f).contains(character) && *character != 0x2f)
             && name[end..].iter().skip(1).all(|character| *character == 0xffff)
             && end >= (count - 1) * 13;
         if !(numbers_fit && only_first_is_last && all_long && usable && plain) {
             return None;
         }
-        if short[11] & 0x10 == 0 {
-            let bytes = u32::from_le_bytes([short[28], short[29], short[30], short[31]]);
-            listed.push((String::from_utf16(&name[..end]).ok()?, first_cluster(short), bytes));
-        }
+        let cluster = u32::from(u16::from_le_bytes([short[20], short[21]])) << 16
+            | u32::from(u16::from_le_bytes([short[26], short[27]]));
+        let bytes = u32::from_le_bytes([short[28], short[29], short[30], short[31]]);
+        listed.push((String::from_utf16(&name[..end]).ok()?, short[11] & 0x10 != 0, cluster, bytes));
         rest = behind;
     }
-}
-
-/// [`find_folder`] by the text of the names.
-fn found(entries: &[u8]) -> Option<u32> {
-    let entries: Vec<&[u8]> = entries.chunks_exact(32).collect();
-    let pair = entries.windows(2).find(|pair| {
-        let name = characters(pair[0]);
-        let is_long_name = pair[0][11] == 0x0f && pair[0][0] == 0x41;
-        let is_folder = pair[1][11] != 0x0f && pair[1][11] & 0x10 != 0;
-        is_long_name && is_folder && String::from_utf16_lossy(&name).eq_ignore_ascii_case("initoverlayfs")
-    })?;
-    Some(first_cluster(pair[1]))
 }

@@ -46,17 +46,14 @@ const NONE: u8 = 0x80;
 /// The value of each character.
 static VALUES: [u8; 256] = values();
 
-#[allow(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "evaluated by the compiler: an index or a number out of range fails the build"
-)]
 const fn values() -> [u8; 256] {
     let mut values = [NONE; 256];
+    let mut rest: &mut [u8] = &mut values;
     let mut character = 0_u8;
-    while character < 128 {
-        values[character as usize] = value(character);
-        character += 1;
+    while let [first, behind @ ..] = rest {
+        *first = value(character);
+        character = character.wrapping_add(1);
+        rest = behind;
     }
     values
 }

@@ -15,7 +15,7 @@ use crate::bytes;
 use crate::range::ByteRange;
 
 pub use error::Error;
-pub use folder::{File, Files, Unclear, files, find_folder};
+pub use folder::{Entries, Entry, Unclear, entries};
 
 /// Bytes of a boot sector that are looked at, whatever the sector size.
 pub const BOOT_SECTOR: usize = 512;
@@ -67,6 +67,7 @@ struct Raw {
     tables: u8,
     root_entries: u16,
     sectors_16: u16,
+    media: u8,
     table_sectors_16: u16,
     sectors_32: u32,
     table_sectors_32: u32,
@@ -84,6 +85,7 @@ fn layout(sector: &[u8]) -> Result<Raw, Error> {
         tables: byte(16)?,
         root_entries: bytes::le_u16(sector, 17)?,
         sectors_16: bytes::le_u16(sector, 19)?,
+        media: byte(21)?,
         table_sectors_16: bytes::le_u16(sector, 22)?,
         sectors_32: bytes::le_u32(sector, 32)?,
         table_sectors_32: bytes::le_u32(sector, 36)?,
@@ -109,6 +111,12 @@ pub fn parse(sector: &[u8], volume_bytes: u64) -> Result<Volume, Error> {
         if found == 0 {
             return Err(Error::Field { offset, found: 0 });
         }
+    }
+    if !matches!(raw.media, 0xf0 | 0xf8..) {
+        return Err(Error::Field { offset: 21, found: raw.media.into() });
+    }
+    if !(u64::from(raw.root_entries).saturating_mul(ENTRY as u64)).is_multiple_of(sector_bytes) {
+        return Err(Error::Field { offset: 17, found: raw.root_entries.into() });
     }
     // Linux tells FAT32 by this alone.
     let is_32 = raw.table_sectors_16 == 0;
@@ -210,7 +218,8 @@ impl Volume {
     #[must_use]
     pub fn follow(&self, first: u32, entries: &[u8]) -> Option<u32> {
         let count = u32::try_from(entries.len()).ok()?.checked_div(self.width.bytes())?;
-        let end = first.checked_add(count)?;
+        let most = if self.width == Width::Four { FAT32_NUMBER } else { u32::MAX };
+        let end = first.checked_add(count).filter(|end| *end <= most)?;
         // Nothing wraps below: `end` did not.
         let second = first.wrapping_add(1);
         let is_run = match self.width {

@@ -8,7 +8,7 @@
 //! * [`log_header`]: what the log of those events begins with.
 //! * [`boot_json`]: the record that the booted system finds in `/run/initoverlayfs/boot.json`.
 //!
-//! No I/O, no allocation but for a configuration, no unsafe code, no panic. Unknown keys, values and members are refused. Every text has a limit
+//! No I/O, no unsafe code, no panic; what is large is allocated. Unknown keys, values and members are refused. Every text has a limit
 //! in bytes that is part of its type.
 //!
 //! What it does not do: act. Which candidate is tried next, and what becomes of a failure, storage-init decides.

@@ -82,7 +82,7 @@ impl Control {
     /// # Errors
     /// [`Call::Create`], [`Call::Layout`].
     pub fn create(&self, name: &str, uuid: &str) -> Result<Device, Error> {
-        let mut request = Request::new();
+        let mut request = Request::of([0; NAME]);
         put_string(&mut request.header.name, name)?;
         put_string(&mut request.header.uuid, uuid)?;
         self.call(&mut request, Call::Create)?;
@@ -94,7 +94,7 @@ impl Control {
     fn call(&self, request: &mut Request, call: Call) -> Result<(), Error> {
         let fd = self.0.as_raw_fd();
         let request: *mut Request = request;
-        // SAFETY (all arms): each ioctl reads and writes `data_size` bytes at the pointer, and `Request::new` sets
+        // SAFETY (all arms): each ioctl reads and writes `data_size` bytes at the pointer, and `Request::of` sets
         // that to the size of Request, which starts with the dm_ioctl whose layout is asserted below.
         let answer = match call {
             // SAFETY: see above.
@@ -141,8 +141,7 @@ impl Device {
     }
 
     fn load_table(&self, flags: u32, sectors: u64, target: &str, parameters: &str) -> Result<(), Error> {
-        let mut request = Request::new();
-        request.header.name = self.name;
+        let mut request = Request::of(self.name);
         request.header.flags = flags;
         request.header.target_count = 1;
         let mut spec = [0_u8; SPEC];
@@ -159,8 +158,7 @@ impl Device {
     /// # Errors
     /// [`Call::Resume`].
     pub fn resume(&self) -> Result<(), Error> {
-        let mut request = Request::new();
-        request.header.name = self.name;
+        let mut request = Request::of(self.name);
         self.control.call(&mut request, Call::Resume)
     }
 
@@ -170,8 +168,7 @@ impl Device {
     /// [`Call::Status`]; [`Call::Layout`] where the reply has no target.
     pub fn status(&self) -> Result<heapless::String<STATUS>, Error> {
         let layout = Error { call: Call::Layout, errno: Errno::PROTO };
-        let mut request = Request::new();
-        request.header.name = self.name;
+        let mut request = Request::of(self.name);
         self.control.call(&mut request, Call::Status)?;
         let start = usize::try_from(request.header.data_start).map_err(|_| layout)?;
         let start = start.checked_sub(HEADER).and_then(|at| at.checked_add(SPEC)).ok_or(layout)?;
@@ -195,8 +192,7 @@ impl Device {
     /// # Errors
     /// [`Call::Remove`].
     pub fn remove_after_use(&mut self) -> Result<(), Error> {
-        let mut request = Request::new();
-        request.header.name = self.name;
+        let mut request = Request::of(self.name);
         request.header.flags = DM_DEFERRED_REMOVE;
         self.control.call(&mut request, Call::Remove)?;
         self.armed = false;
@@ -229,8 +225,7 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         if self.armed {
-            let mut request = Request::new();
-            request.header.name = self.name;
+            let mut request = Request::of(self.name);
             // Deferred, so that a user that is about to let go (udev, a lazy unmount) does not keep it for ever.
             request.header.flags = DM_DEFERRED_REMOVE;
             let _ = self.control.call(&mut request, Call::Remove);
@@ -281,7 +276,7 @@ const _: () = assert!(size_of::<DmIoctl>() == HEADER && size_of::<Request>() == 
 impl Request {
     /// Inlined: four kilobytes, which else would be moved.
     #[inline(always)]
-    const fn new() -> Self {
+    const fn of(name: [u8; NAME]) -> Self {
         Self {
             header: DmIoctl {
                 // The interface that every kernel of this decade speaks; deferred removal came with 4.27.
@@ -294,7 +289,7 @@ impl Request {
                 event_nr: 0,
                 padding: 0,
                 dev: 0,
-                name: [0; NAME],
+                name,
                 uuid: [0; UUID],
                 data: [0; 7],
             },

@@ -25,16 +25,12 @@ impl Sentence {
     /// `None` where there is nothing to record it in, or it is recorded. Lets its file system be written, which a root that is in use
     /// keeps read-only: init may have failed to start from it.
     pub fn on(candidate: &Candidate) -> Option<Self> {
-        let (Origin::EspFile { esp, path, .. }, Some(folder), Some(tries)) =
-            (&candidate.origin, &candidate.folder, candidate.tries)
-        else {
+        let (Origin::EspFile { esp, path, .. }, Some(tries)) = (&candidate.origin, candidate.tries) else {
             return None;
         };
         // One that is write-protected cannot be mounted for writing either, which is seen then.
-        if let Some(mount) = esp.mount() {
-            let _ = mount.make_superblock_writable();
-        }
-        Some(Self { node: text(format_args!("/dev/{folder}")), from: path.clone(), to: bad(path, tries)? })
+        esp.make_writable();
+        Some(Self { node: text(esp.node()), from: path.clone(), to: bad(path, tries)? })
     }
 
     /// Carries it out: mounts, renames, writes out, unmounts.

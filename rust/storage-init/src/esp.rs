@@ -6,17 +6,18 @@
 //! * What is not plain is left to vfat: a file in pieces, a folder of many or of strange names, FAT12. The partition is then mounted where no
 //!   path leads to, read-only, without devices and programs.
 //! * vfat reads its allocation table and its folders sector by sector, each when it comes to it: half a hundred requests for a
-//!   file of 30 MiB, one after the other. What it is going to need is read here in one, into the cache that it looks into first.
+//!   file of 30 MiB, one after the other. What is read here it has at hand, in the cache that it looks into first.
 
 use core::cell::OnceCell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
+use boot_formats::ByteRange;
 use boot_formats::vfat;
 use boot_record::config::{Config, EspFreeCount};
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, ReadOnly};
-use kernel_edge::file_map;
 use kernel_edge::mounts::{self, Access, Mount, Parameter};
+use kernel_edge::{Errno, file_map};
 
 use crate::failure::{DeviceLabel, Failure};
 
@@ -36,63 +37,106 @@ const STEP: usize = 8 * 1024;
 /// An ESP.
 #[derive(Debug)]
 pub struct Esp {
+    /// Such as `vda1`.
+    name: DeviceLabel,
     node: DeviceLabel,
     device: ReadOnly,
     sector_size: u32,
-    /// Where its parts lie, if that is plain.
+    /// Where its parts lie, if that can be told.
     volume: Option<vfat::Volume>,
+    /// The files in [`FOLDER`], if it is plain which they are.
+    plain: Option<Vec<vfat::Entry>>,
     free_count: EspFreeCount,
     mount: OnceCell<Mount>,
 }
 
-/// Where a file begins, and how long it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    cluster: u32,
-    bytes: u64,
-}
-
-impl From<&vfat::File> for Place {
-    fn from(file: &vfat::File) -> Self {
-        Self { cluster: file.first, bytes: file.bytes.into() }
-    }
+/// The bytes of a file.
+#[derive(Debug)]
+pub struct File {
+    /// Of the partition that they are a run of, or of the file.
+    pub bytes: ReadOnly,
+    /// Whether they are such a run.
+    pub is_run: bool,
 }
 
 impl Esp {
-    /// The partition with this node, which is open already, on a disk with sectors of `sector_size`.
-    pub fn new(node: DeviceLabel, device: ReadOnly, sector_size: u32, config: &Config) -> Self {
+    /// The partition of this name with this node, which is open already, on a disk with sectors of `sector_size`.
+    pub fn new(name: DeviceLabel, node: DeviceLabel, device: ReadOnly, sector_size: u32, config: &Config) -> Self {
         let volume = volume(&device, sector_size);
-        Self { node, device, sector_size, volume, free_count: config.esp_free_count, mount: OnceCell::new() }
+        // The kernel mounts no volume of smaller sectors than the disk's, and of larger ones never a part at a time.
+        let usual = volume.as_ref().filter(|volume| u32::from(volume.sector_bytes()) == sector_size);
+        let plain = usual.and_then(|volume| plain_files(&device, volume));
+        Self {
+            name,
+            node,
+            device,
+            sector_size,
+            volume,
+            plain,
+            free_count: config.esp_free_count,
+            mount: OnceCell::new(),
+        }
     }
 
-    /// The files in [`FOLDER`] that may be images, if it is plain which they are; else [`mounted`](Self::mounted) knows.
-    #[inline(never)]
-    pub fn plain_files(&self) -> Option<Vec<vfat::File>> {
-        const NAME: &[u8; 13] = b"initoverlayfs";
-        const _: () = assert!(NAME.len() == FOLDER.len());
-        let volume = self.volume.as_ref()?;
-        let root = volume.root();
-        // Folders that were made first lie right behind it.
-        self.device.read_ahead(root.offset, root.len.max(FOLDERS));
-        let mut page = [0_u8; PAGE];
-        let entries = self.entries(root, &mut page)?;
-        let folder = volume.cluster(vfat::find_folder(entries, NAME)?)?;
-        vfat::files(self.entries(folder, &mut page)?).collect::<Result<_, _>>().ok()
+    /// The partition's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The first entries of a folder, from its first cluster.
-    fn entries<'a>(&self, cluster: boot_formats::ByteRange, page: &'a mut [u8; PAGE]) -> Option<&'a [u8]> {
-        let most = usize::try_from(cluster.len).map_or(PAGE, |len| len.min(PAGE));
-        let page = page.get_mut(..most)?;
-        let len = self.device.read_at(page, cluster.offset).ok()?;
-        page.get(..len)
+    /// Its node in /dev.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The names of the files in [`FOLDER`] that may be images, if it is plain which they are; else [`mounted`](Self::mounted) knows.
+    pub fn plain_names(&self) -> Option<impl Iterator<Item = &str>> {
+        self.plain.as_ref().map(|files| files.iter().map(|file| file.name.as_str()))
+    }
+
+    /// Opens the file of this path, `FOLDER/NAME`; `None` where there is none. Where vfat need not be asked, it is not: what it has not
+    /// read, it reads cluster by cluster.
+    ///
+    /// # Errors
+    /// As [`refusal`], `io` for what cannot be opened.
+    pub fn open(&self, path: &str) -> Result<Option<File>, Failure> {
+        if let Some(files) = &self.plain {
+            let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+            let Some(file) = files.iter().find(|file| file.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
+            if let Some(bytes) = self.run(file.first, file.bytes.into()) {
+                return Ok(Some(File { bytes, is_run: true }));
+            }
+        }
+        let Some(bytes) = self.open_mounted(path)? else { return Ok(None) };
+        let run = if self.plain.is_none() { self.run_of(&bytes) } else { None };
+        Ok(Some(match run {
+            Some(bytes) => File { bytes, is_run: true },
+            None => File { bytes, is_run: false },
+        }))
+    }
+
+    /// As [`open`](Self::open), the file of the mounted file system.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_mounted(&self, path: &str) -> Result<Option<ReadOnly>, Failure> {
+        let failed = |error| Failure::new(Reason::Io, &self.name, format_args!("/{path}: {error}"));
+        match self.mounted()?.open(path) {
+            Ok(fd) => ReadOnly::from_fd(fd).map(Some).map_err(failed),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed(block::Error { call: block::Call::Open, errno })),
+        }
+    }
+
+    /// Whether these bytes of the partition are all of the file that the file system has.
+    pub fn is_all_of(&self, run: &ReadOnly, file: &ReadOnly) -> bool {
+        run.bytes() == file.bytes() && file_map::first_byte(file.as_fd()).is_ok_and(|first| first == Some(run.first()))
     }
 
     /// The file system, mounted by the kernel: the first time it is asked for.
     ///
     /// # Errors
-    /// As [`Mount::new`]; [`refusal`] says what it is.
-    pub fn mounted(&self) -> Result<&Mount, mounts::Error> {
+    /// `kernel-lacks` without vfat, `io` where the disk cannot be read, `file-system` for what is not a vfat that the kernel mounts.
+    pub fn mounted(&self) -> Result<&Mount, Failure> {
         if let Some(mount) = self.mount.get() {
             return Ok(mount);
         }
@@ -112,38 +156,48 @@ impl Esp {
             // The table's beginning; boot sector and root folder were read before.
             self.device.read_ahead(volume.table().offset, PAGE as u64);
         }
-        let mount = Mount::new("vfat", &self.node, options, Access::ReadOnlyData)?;
+        let mount = Mount::new("vfat", &self.node, options, Access::ReadOnlyData);
+        let mount = mount.map_err(|error| self.refusal(&error))?;
         Ok(self.mount.get_or_init(|| mount))
     }
 
-    /// The file system, if it is mounted.
-    pub fn mount(&self) -> Option<&Mount> {
-        self.mount.get()
+    fn refusal(&self, error: &mounts::Error) -> Failure {
+        let reason = if error.is_unknown_file_system() {
+            Reason::KernelLacks
+        } else if error.is_unreadable() {
+            Reason::Io
+        } else {
+            Reason::FileSystem
+        };
+        Failure::new(reason, &self.name, error)
     }
 
-    /// Opens a file by its path, in the mounted file system. `label` is what a failure is of.
-    ///
-    /// # Errors
-    /// As [`refusal`], and `io` for what cannot be opened.
-    pub fn open(&self, path: &str, label: &str) -> Result<OwnedFd, Failure> {
-        let files = self.mounted().map_err(|error| refusal(label, &error))?;
-        let unreadable = |errno| Failure::new(Reason::Io, label, block::Error { call: block::Call::Open, errno });
-        files.open(path).map_err(unreadable)
+    /// Lets others mount it read-write, where it is mounted. One that is write-protected cannot be written by anyone.
+    pub fn make_writable(&self) {
+        if let Some(mount) = self.mount.get() {
+            let _ = mount.make_superblock_writable();
+        }
     }
 
-    /// The part of the partition that holds the file at `place`, if its bytes are one run. Reads the part of the allocation table that
-    /// says so, which vfat then has at hand.
+    /// The part of the partition that an opened file is, if its bytes are one run.
+    fn run_of(&self, file: &ReadOnly) -> Option<ReadOnly> {
+        let offset = file_map::first_byte(file.as_fd()).ok()??;
+        self.run(self.volume.as_ref()?.cluster_at(offset)?, file.bytes())
+    }
+
+    /// The part of the partition that holds the file of so many `bytes` from cluster `first` on, if they are one run. Reads the part of the
+    /// allocation table that says so, which vfat then has at hand.
     ///
     /// That nobody else gets these bytes while the file exists is for the caller to see to; what is in them, too.
     #[inline(never)]
-    pub fn run(&self, place: Place) -> Option<ReadOnly> {
+    fn run(&self, first: u32, bytes: u64) -> Option<ReadOnly> {
         let volume = self.volume.as_ref()?;
-        let links = volume.links(place.cluster, place.bytes)?;
+        let links = volume.links(first, bytes)?;
         if links.len > MOST_LINKS {
             return None;
         }
         self.device.read_ahead(links.offset, links.len);
-        let mut cluster = place.cluster;
+        let mut cluster = first;
         let mut at = links.offset;
         let end = links.end()?;
         let mut step = [0_u8; STEP];
@@ -157,27 +211,33 @@ impl Esp {
             cluster = volume.follow(cluster, step)?;
             at = at.checked_add(u64::try_from(most).ok()?)?;
         }
-        self.device.part(volume.cluster(place.cluster)?.offset, place.bytes).ok()
-    }
-
-    /// Where an opened file begins.
-    pub fn place_of(&self, file: &ReadOnly) -> Option<Place> {
-        let offset = file_map::first_byte(file.as_fd()).ok()??;
-        Some(Place { cluster: self.volume.as_ref()?.cluster_at(offset)?, bytes: file.bytes() })
+        self.device.part(volume.cluster(first)?.offset, bytes).ok()
     }
 }
 
-/// What a mount that failed says of `label`: `kernel-lacks` without vfat, `io` where the disk cannot be read, `file-system` for what is not a
-/// vfat that the kernel mounts.
-pub fn refusal(label: &str, error: &mounts::Error) -> Failure {
-    let reason = if error.is_unknown_file_system() {
-        Reason::KernelLacks
-    } else if error.is_unreadable() {
-        Reason::Io
-    } else {
-        Reason::FileSystem
-    };
-    Failure::new(reason, label, error)
+/// The files in [`FOLDER`], if it is plain which they are: see the head of this file.
+#[inline(never)]
+fn plain_files(device: &ReadOnly, volume: &vfat::Volume) -> Option<Vec<vfat::Entry>> {
+    let root = volume.root();
+    // Folders that were made first lie right behind it.
+    device.read_ahead(root.offset, root.len.max(FOLDERS));
+    let mut page = [0_u8; PAGE];
+    let mut named = vfat::entries(first_entries(device, root, &mut page)?)
+        .filter(|entry| entry.as_ref().map_or(true, |entry| entry.name.eq_ignore_ascii_case(FOLDER)));
+    let folder = named.next()?.ok().filter(|entry| entry.is_folder)?;
+    let folder = volume.cluster(folder.first)?;
+    vfat::entries(first_entries(device, folder, &mut page)?)
+        .filter(|entry| entry.as_ref().map_or(true, |entry| !entry.is_folder))
+        .collect::<Result<_, _>>()
+        .ok()
+}
+
+/// The first entries of a folder that begins in `cluster`.
+fn first_entries<'a>(device: &ReadOnly, cluster: ByteRange, page: &'a mut [u8; PAGE]) -> Option<&'a [u8]> {
+    let most = usize::try_from(cluster.len).map_or(PAGE, |len| len.min(PAGE));
+    let page = page.get_mut(..most)?;
+    let len = device.read_at(page, cluster.offset).ok()?;
+    page.get(..len)
 }
 
 /// What the boot sector says.

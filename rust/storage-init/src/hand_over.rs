@@ -39,12 +39,6 @@ pub fn hand_over(
     journal: &mut Journal,
 ) -> Failure {
     let label = mounted.device.facts().label.clone();
-    if !mounted.transition
-        && let Err(failure) = mounted.device.backing().keep_file(&label)
-    {
-        // What is read is verified in any case; but the file may be taken from under the root.
-        journal.refused(&failure);
-    }
     match prepare(mounted, modules, record) {
         Ok(()) => {
             journal.log(&Event::HandOver {

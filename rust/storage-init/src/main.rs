@@ -32,6 +32,7 @@ mod tpm;
 mod unlock;
 mod verify;
 
+use boot_formats::gpt::Table;
 use boot_formats::hex::Hex;
 use boot_record::boot_json::{BootRecord, Measurement, SignerRecord};
 use boot_record::config::Measure;
@@ -96,6 +97,8 @@ struct Boot {
     modules: Box<List>,
     discovery: Option<Discovery>,
     disk: Option<DeviceName>,
+    /// That of the disk that was searched last.
+    table: Box<Table>,
     candidates: Candidates,
     /// The candidate that is being tried, by its place.
     tried: usize,
@@ -122,6 +125,7 @@ impl Boot {
             modules: Box::default(),
             discovery: None,
             disk: None,
+            table: Box::default(),
             candidates: Candidates::default(),
             tried: 0,
             volumes: Volumes::default(),
@@ -229,7 +233,7 @@ impl Boot {
         let searched = discover::open(&name)
             .and_then(|disk| {
                 let (candidates, volumes) = (&mut self.candidates, &mut self.volumes);
-                sources::search(&disk, &settings.config, candidates, volumes, &mut self.journal)
+                sources::search(&disk, &mut self.table, &settings.config, candidates, volumes, &mut self.journal)
             })
             .inspect_err(|failure| self.journal.refused(failure));
         if let Some(Ok(tpm)) = &self.tpm {
@@ -272,7 +276,10 @@ impl Boot {
                 if let Some(Ok(tpm)) = &self.tpm
                     && measured.outcome().measurement == Measurement::Measured
                 {
-                    self.candidates.get(self.tried).into_iter().for_each(unlock::offer_signatures);
+                    let offered = self.candidates.get(self.tried).map(unlock::offer_signatures);
+                    if let Some(Err(failure)) = offered {
+                        self.journal.refused(&failure);
+                    }
                     self.volumes.request(&settings.config, tpm);
                 }
                 self.held = Held::Measured(measured);
@@ -336,6 +343,12 @@ impl Boot {
                 self.journal.end(failure.reason);
                 return Ok(Event::TpmLost(failure));
             }
+            self.journal.refused(&failure);
+        }
+        if !mounted.transition
+            && let Err(failure) = mounted.device.backing().keep_file()
+        {
+            // What is read is verified in any case; but the file may be taken from under the root.
             self.journal.refused(&failure);
         }
         self.journal.end(&settings.config.init);
@@ -411,7 +424,7 @@ fn record(settings: &Settings, mounted: &MountedRoot, unlocked: &Unlocked, journ
         latched: unlocked.latched.is_some(),
         overlay: settings.config.overlay,
         verity_device: text(device.name()),
-        // Nothing is added to them that anybody would read.
+        // Nothing is added to them from here on.
         refused: core::mem::take(&mut journal.refused),
         stages: core::mem::take(&mut journal.stages),
     }

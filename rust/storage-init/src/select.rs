@@ -8,7 +8,7 @@ use boot_formats::file_name::Tries;
 use boot_formats::version;
 use boot_record::config::Source;
 
-use crate::esp::{Esp, Place};
+use crate::esp::Esp;
 use crate::failure::DeviceLabel;
 
 /// Most candidates of a disk that are tried; of more, the newest.
@@ -40,8 +40,6 @@ pub enum Origin {
         esp: Rc<Esp>,
         /// The path in it.
         path: DeviceLabel,
-        /// Where the file begins, if that is known without asking the kernel.
-        place: Option<Place>,
         /// Bytes of a sector of the disk below.
         sector_size: u32,
     },

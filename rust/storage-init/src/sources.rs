@@ -24,7 +24,7 @@ use crate::unlock::Volumes;
 const SYSFS_NUMBER: usize = 32;
 
 /// Looks for candidates in all configured sources of `disk`, and adds them to `candidates`, which is empty; says to `volumes` which
-/// partitions hold one. A source that cannot be looked into is reported and
+/// partitions hold one. `table` is room for the partition table. A source that cannot be looked into is reported and
 /// does not hide the others.
 ///
 /// # Errors
@@ -32,16 +32,16 @@ const SYSFS_NUMBER: usize = 32;
 /// used, `no-source` where it has no partition of the configured kinds, `no-candidate` where those are empty.
 pub fn search(
     disk: &BlockDevice,
+    table: &mut Table,
     config: &Config,
     candidates: &mut Candidates,
     volumes: &mut Volumes,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::new(Reason::PartitionTable, &disk.name, error);
-    let mut table = Box::<Table>::default();
     // In one request: a protective MBR and the header, a sector each, and 128 entries of 128 bytes, as nearly all tables have them.
     disk.device.read_ahead(0, u64::from(disk.sector_size).saturating_mul(2).saturating_add(128 * 128));
-    let which = table::read(&disk.device, disk.sector_size, &mut table).map_err(failed)?;
+    let which = table::read(&disk.device, disk.sector_size, table).map_err(failed)?;
     if which == Which::Backup {
         journal.log(&Event::BackupTable { device: &disk.name });
         // The kernel took none from there; the booted system looks for its own on this disk. One that it refuses is
@@ -84,7 +84,7 @@ pub fn search(
         return Ok(());
     }
     Err(failure.unwrap_or_else(|| match looked_into {
-        0 => missing(disk, config, &table),
+        0 => missing(disk, config, table),
         _ => Failure::new(
             Reason::NoCandidate,
             &disk.name,

@@ -14,6 +14,7 @@ use kernel_edge::{Errno, file};
 use tpm_policy::signatures::MAX_FILE;
 use tpm_unlock::child::SIGNATURES;
 
+use crate::esp::{Esp, File};
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::journal::Journal;
 use crate::select::{Candidate, Origin};
@@ -133,17 +134,32 @@ fn shut(name: &str, detail: impl core::fmt::Display) -> Failure {
 }
 
 /// Puts the signatures that lie beside an image where the `tpm-unlock` process and systemd look for them. They are not trusted, and
-/// where there are none or they cannot be had, the policies that want them say so.
-pub fn offer_signatures(candidate: &Candidate) {
+/// where there are none the policies that want them say so.
+///
+/// # Errors
+/// `io`, `kernel-lacks` or `file-system` where they cannot be had; then there are none.
+pub fn offer_signatures(candidate: &Candidate) -> Result<(), Failure> {
     let bytes = match &candidate.origin {
-        Origin::EspFile { esp, path, .. } => {
-            let name = signatures_name(path, candidate.tries.is_some());
-            esp.mounted().ok().and_then(|files| file::read_all(files.open(&name).ok()?, MAX_FILE).ok())
-        }
-        Origin::Partition { .. } => None,
+        Origin::EspFile { esp, path, .. } => read_signatures(esp, &signatures_name(path, candidate.tries.is_some())),
+        Origin::Partition { .. } => Ok(None),
     };
     let [path, _] = SIGNATURES;
-    let _ = offer(path, bytes.as_deref());
+    let offered = offer(path, bytes.as_ref().ok().and_then(Option::as_deref));
+    bytes?;
+    offered.map_err(|errno| Failure::new(Reason::Io, path, errno))
+}
+
+fn read_signatures(esp: &Esp, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let failed =
+        |error: &dyn core::fmt::Display| Failure::new(Reason::Io, esp.name(), format_args!("/{path}: {error}"));
+    let Some(File { bytes: file, .. }) = esp.open(path)? else { return Ok(None) };
+    let len = usize::try_from(file.bytes()).ok().filter(|len| *len <= MAX_FILE).ok_or_else(|| failed(&Errno::FBIG))?;
+    let mut bytes = vec![0; len];
+    match file.read_at(&mut bytes, 0) {
+        Ok(read) if read == len => Ok(Some(bytes)),
+        Ok(_) => Err(failed(&Errno::IO)),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 /// `initoverlayfs/NAME_VERSION.pcrsig` beside `initoverlayfs/NAME_VERSION+LEFT-DONE.raw`.

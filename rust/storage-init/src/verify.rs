@@ -21,18 +21,19 @@ use boot_formats::verity::{RootHash, Superblock};
 use boot_formats::{signature_json, verity};
 use boot_record::config::{SignaturePath, Source};
 use boot_record::reason::Reason;
-use kernel_edge::block::ReadOnly;
+use kernel_edge::block::{self, ReadOnly};
 use kernel_edge::keyring::UserKey;
 use kernel_edge::loop_device;
-use kernel_edge::{dm, verity as kernel_verity};
+use kernel_edge::{Errno, dm, verity as kernel_verity};
 
 use crate::config::{Anchor, Settings};
+use crate::esp::File;
 use crate::failure::{DeviceLabel, Failure, text};
 use crate::select::{Candidate, Origin};
 use crate::{measure, table};
 
 pub use backing::Backing;
-use backing::{EspFile, Image};
+use backing::EspFile;
 pub use signer::Signer;
 
 /// Bytes of an image that are read in one request: its partition table and, behind it, the signature, where `ddi` lays it.
@@ -130,23 +131,14 @@ pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, 
     })
 }
 
-/// Where vfat need not be asked, it is not: what it has not read, it reads cluster by cluster.
-fn open(candidate: &Candidate) -> Result<Image, Failure> {
+fn open(candidate: &Candidate) -> Result<File, Failure> {
     let failed = |error| Failure::new(Reason::Io, &candidate.label, error);
-    let (esp, path, place) = match &candidate.origin {
-        Origin::EspFile { esp, path, place, .. } => (esp, path, place),
-        Origin::Partition { node } => {
-            return Ok(Image { bytes: ReadOnly::open(node).map_err(failed)?, is_run: true });
+    match &candidate.origin {
+        Origin::EspFile { esp, path, .. } => {
+            esp.open(path)?.ok_or_else(|| failed(block::Error { call: block::Call::Open, errno: Errno::NOENT }))
         }
-    };
-    if let Some(bytes) = place.and_then(|place| esp.run(place)) {
-        return Ok(Image { bytes, is_run: true });
+        Origin::Partition { node } => Ok(File { bytes: ReadOnly::open(node).map_err(failed)?, is_run: true }),
     }
-    let file = ReadOnly::from_fd(esp.open(path, &candidate.label)?).map_err(failed)?;
-    Ok(match esp.place_of(&file).and_then(|place| esp.run(place)) {
-        Some(bytes) => Image { bytes, is_run: true },
-        None => Image { bytes: file, is_run: false },
-    })
 }
 
 /// All checks that need nothing but the image's own bytes.
@@ -179,18 +171,21 @@ impl Described {
     /// Not inlined: what it reads into lies on the stack, where pages that nobody touched before cost time.
     #[inline(never)]
     fn read(image: &ReadOnly, blame: &Blame<'_>) -> Result<Self, Failure> {
-        let mut table = Box::<Table>::default();
-        image.read_ahead(0, HEAD);
-        table::read_image(image, &mut table).map_err(|error| blame.failure(Reason::NotADdi, error))?;
-        let layout = ddi::layout(&table).map_err(|error| match error {
-            ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),
-            _ => blame.failure(Reason::NotADdi, error),
-        })?;
-
-        let signature = read_range(image, layout.signature, signature_json::MAX_SIGNATURE_PARTITION, blame)?;
-        let signature = signature_json::parse(&signature)
-            .map(Box::new)
-            .map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
+        // Each is given back before the next is made, as memory that comes back in another order is lost (`kernel_edge::arena`).
+        let layout = {
+            let mut table = Box::<Table>::default();
+            image.read_ahead(0, HEAD);
+            table::read_image(image, &mut table).map_err(|error| blame.failure(Reason::NotADdi, error))?;
+            ddi::layout(&table).map_err(|error| match error {
+                ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),
+                _ => blame.failure(Reason::NotADdi, error),
+            })?
+        };
+        let signature = {
+            let bytes = read_range(image, layout.signature, signature_json::MAX_SIGNATURE_PARTITION, blame)?;
+            signature_json::parse(&bytes).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?
+        };
+        let signature = Box::new(signature);
         layout.check_root_hash(&signature.root_hash).map_err(|error| blame.failure(Reason::RootHashMismatch, error))?;
 
         let superblock = read_range(image, layout.verity, verity::SUPERBLOCK_SIZE, blame)?;

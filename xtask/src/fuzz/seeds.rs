@@ -154,8 +154,9 @@ impl Seeds<'_> {
         let (cluster, file) = (2_u32, 2048_u64);
         let table = volume.links(cluster, file).context("a volume without clusters")?;
         let root = slice(image, ByteRange { offset: volume.root().offset, len: 512 })?;
-        let folder = vfat::find_folder(root, b"initoverlayfs").and_then(|first| volume.cluster(first));
-        let folder = folder.context("a volume without our folder")?;
+        let folder =
+            vfat::entries(root).filter_map(Result::ok).find(|entry| entry.is_folder && entry.name == "initoverlayfs");
+        let folder = folder.and_then(|folder| volume.cluster(folder.first)).context("a volume without our folder")?;
         for (piece, offset) in [("root", volume.root().offset), ("folder", folder.offset), ("table", table.offset)] {
             let entries = slice(image, ByteRange { offset, len: 512 })?;
             let size = image.len() as u64;

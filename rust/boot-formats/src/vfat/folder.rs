@@ -13,8 +13,6 @@ use heapless::String;
 const NAME: usize = 13;
 /// The bytes of an entry at which its characters begin, in order, two bytes each.
 const CHARACTERS: [usize; NAME] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
-/// The first byte of a long name's entry that is the first and the last of its name.
-const SOLE: u8 = 0x41;
 const ATTRIBUTES: usize = 11;
 const LONG_NAME: u8 = 0x0f;
 const FOLDER: u8 = 0x10;
@@ -33,17 +31,21 @@ const CHARACTERS_OF_ALL: usize = NAME * MOST as usize;
 const CHECKSUM: usize = 13;
 /// What stands behind the NUL that ends a name.
 const FILLER: u16 = 0xffff;
+/// Bytes of a short name before its extension.
+const BASE: usize = 8;
 /// The extension of images, in a short name.
 const EXTENSION: &[u8; 3] = b"RAW";
 
-/// A regular file.
+/// A regular file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct Entry {
     /// Its name, printable ASCII.
     pub name: String<CHARACTERS_OF_ALL>,
+    /// Whether it is a folder.
+    pub is_folder: bool,
     /// Its first cluster.
     pub first: u32,
-    /// Its length in bytes.
+    /// The length of a file in bytes.
     pub bytes: u32,
 }
 
@@ -51,51 +53,48 @@ pub struct File {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclear;
 
-/// The files of a folder that have long names, in its order.
+/// What is in a folder under a long name, in its order.
 #[derive(Clone, Debug)]
-pub struct Files<'a> {
-    entries: core::slice::Iter<'a, [u8; ENTRY]>,
+pub struct Entries<'a> {
+    rest: core::slice::Iter<'a, [u8; ENTRY]>,
 }
 
-/// The files among the entries of a folder, from its first. Those that have only a short name are none of ours, but for one that ends in
-/// `.RAW`, which is [`Unclear`]; so is a folder that does not end here.
+/// What these entries, from a folder's first on, name by long names. Nothing of ours has only a short name, but for a file that ends in `.RAW`,
+/// which is [`Unclear`]; so are entries behind the end of the folder, which some read and some do not, and a folder that does not end here.
 #[must_use]
-pub fn files(entries: &[u8]) -> Files<'_> {
-    Files { entries: entries.as_chunks().0.iter() }
+pub fn entries(folder: &[u8]) -> Entries<'_> {
+    Entries { rest: folder.as_chunks().0.iter() }
 }
 
-impl Iterator for Files<'_> {
-    type Item = Result<File, Unclear>;
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, Unclear>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some(entry) = self.entries.next() else { return Some(Err(Unclear)) };
-            let file = match (entry[0], entry[ATTRIBUTES]) {
-                (END, _) => return None,
-                (DELETED, _) => continue,
-                (_, LONG_NAME) => self.long(entry),
-                (_, attributes) if attributes & (VOLUME | FOLDER) != 0 => continue,
-                _ if entry.get(8..ATTRIBUTES).is_some_and(|extension| extension.eq_ignore_ascii_case(EXTENSION)) => {
-                    Err(Unclear)
-                }
-                _ => continue,
-            };
-            if let Some(file) = file.transpose() {
-                return Some(file);
+            let Some(entry) = self.rest.next() else { return Some(Err(Unclear)) };
+            let (base, extension) = entry.get(..ATTRIBUTES).and_then(|name| name.split_at_checked(BASE))?;
+            match (entry[0], entry[ATTRIBUTES]) {
+                (END, _) => return if self.rest.all(|behind| behind[0] == END) { None } else { Some(Err(Unclear)) },
+                (DELETED, _) => {}
+                (_, LONG_NAME) => return Some(self.long(entry)),
+                (_, attributes) if attributes & (VOLUME | FOLDER) != 0 => {}
+                // The kernel takes trailing spaces for the end, and a full stop for a character of the name.
+                _ if extension.eq_ignore_ascii_case(EXTENSION) || base.contains(&b'.') => return Some(Err(Unclear)),
+                _ => {}
             }
         }
     }
 }
 
-impl Files<'_> {
-    /// What a long name names that begins with `entry`, if it is a regular file.
-    fn long(&mut self, entry: &[u8; ENTRY]) -> Result<Option<File>, Unclear> {
+impl Entries<'_> {
+    /// What a long name names that begins with `entry`.
+    fn long(&mut self, entry: &[u8; ENTRY]) -> Result<Entry, Unclear> {
         let count = entry[0].wrapping_sub(LAST);
         if !(1..=MOST).contains(&count) {
             return Err(Unclear);
         }
         let mut characters = [0_u8; CHARACTERS_OF_ALL];
-        let mut end = usize::from(count).saturating_mul(NAME);
+        let mut end = 0_usize;
         let mut entry = entry;
         for number in (1..=count).rev() {
             let from = usize::from(number).saturating_sub(1).saturating_mul(NAME);
@@ -106,28 +105,24 @@ impl Files<'_> {
             } else if len != NAME || entry[0] != number {
                 return Err(Unclear);
             }
-            let next = self.entries.next().ok_or(Unclear)?;
+            let next = self.rest.next().ok_or(Unclear)?;
             let is_long = next[ATTRIBUTES] == LONG_NAME;
-            if is_long != (number > 1) || is_long && next.get(CHECKSUM) != entry.get(CHECKSUM) {
-                return Err(Unclear);
-            }
-            if !is_long && entry.get(CHECKSUM) != Some(&checksum(next)) {
+            let sum = if is_long { next.get(CHECKSUM).copied() } else { Some(checksum(next)) };
+            if is_long != (number > 1) || entry.get(CHECKSUM).copied() != sum {
                 return Err(Unclear);
             }
             entry = next;
         }
-        if matches!(entry[0], END | DELETED) || entry[ATTRIBUTES] & VOLUME != 0 {
+        if end == 0 || matches!(entry[0], END | DELETED) || entry[ATTRIBUTES] & VOLUME != 0 {
             return Err(Unclear);
         }
-        if entry[ATTRIBUTES] & FOLDER != 0 {
-            return Ok(None);
-        }
         let name = characters.get(..end).and_then(|name| core::str::from_utf8(name).ok());
-        Ok(Some(File {
+        Ok(Entry {
             name: name.and_then(|name| String::try_from(name).ok()).ok_or(Unclear)?,
-            first: first_cluster(entry),
+            is_folder: entry[ATTRIBUTES] & FOLDER != 0,
+            first: u32::from_le_bytes([entry[26], entry[27], entry[20], entry[21]]),
             bytes: u32::from_le_bytes([entry[28], entry[29], entry[30], entry[31]]),
-        }))
+        })
     }
 }
 
@@ -140,7 +135,8 @@ fn ascii(entry: &[u8; ENTRY], into: &mut [u8]) -> Option<usize> {
         match (character, ended) {
             (0, false) => ended = true,
             (FILLER, true) => {}
-            (0x20..=0x7e, false) => {
+            // A slash is no character of a name, to the kernel.
+            (0x20..=0x2e | 0x30..=0x7e, false) => {
                 *place = u8::try_from(character).ok()?;
                 len = len.saturating_add(1);
             }
@@ -153,34 +149,4 @@ fn ascii(entry: &[u8; ENTRY], into: &mut [u8]) -> Option<usize> {
 /// The checksum of a short name.
 fn checksum(entry: &[u8; ENTRY]) -> u8 {
     entry.iter().take(ATTRIBUTES).fold(0, |sum: u8, byte| sum.rotate_right(1).wrapping_add(*byte))
-}
-
-fn first_cluster(entry: &[u8; ENTRY]) -> u32 {
-    u32::from_le_bytes([entry[26], entry[27], entry[20], entry[21]])
-}
-
-/// The first cluster of the folder called `name`, an ASCII name of 13 characters, among these entries of the folder above it.
-/// Case is not compared: vfat has none.
-#[must_use]
-pub fn find_folder(entries: &[u8], name: &[u8; NAME]) -> Option<u32> {
-    let (entries, _) = entries.as_chunks::<ENTRY>();
-    let mut named = false;
-    for entry in entries {
-        let attributes = entry[ATTRIBUTES];
-        if attributes == LONG_NAME {
-            named = entry[0] == SOLE && is_name(entry, name);
-        } else if named && attributes & FOLDER != 0 {
-            return Some(first_cluster(entry));
-        } else {
-            named = false;
-        }
-    }
-    None
-}
-
-fn is_name(entry: &[u8; ENTRY], name: &[u8; NAME]) -> bool {
-    CHARACTERS.iter().zip(name).all(|(at, wanted)| {
-        let low = entry.get(*at).is_some_and(|found| found.eq_ignore_ascii_case(wanted));
-        low && at.checked_add(1).and_then(|high| entry.get(high)) == Some(&0)
-    })
 }

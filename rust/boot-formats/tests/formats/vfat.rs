@@ -4,9 +4,7 @@
 use crate::golden;
 use boot_formats::ByteRange;
 use boot_formats::bytes::OutOfRange;
-use boot_formats::vfat::{self, BOOT_SECTOR, ENTRY, Error, File, Unclear, Volume, files, find_folder};
-
-const NAME: &[u8; 13] = b"initoverlayfs";
+use boot_formats::vfat::{self, BOOT_SECTOR, ENTRY, Entry, Error, Unclear, Volume, entries};
 
 /// What make-golden put into one file.
 struct Excerpt {
@@ -105,7 +103,7 @@ fn folder_and_runs_are_those_of_mshowfat() {
         let excerpt = Excerpt::read(name);
         let (volume, facts) = (excerpt.volume(), &excerpt.facts);
         let width = usize::try_from(facts.width).unwrap();
-        assert_eq!(find_folder(&excerpt.root, NAME), Some(facts.runs[0][0].0), "{name}");
+        assert_eq!(folder(&excerpt.root), Ok(Some(facts.runs[0][0].0)), "{name}");
         for file in &facts.runs[1..] {
             let count: u32 = file.iter().map(|(first, last)| last - first + 1).sum();
             let (first, end_of_run) = file[0];
@@ -138,21 +136,40 @@ fn a_run_breaks_at_every_entry() {
         }
     }
     assert_eq!(volume.follow(u32::MAX - 1, &entries), None);
+    // Of the upper four bits, which are not compared, none is part of a number.
+    let entries: Vec<u8> = (0..16_u32).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(volume.follow(0x0fff_ffff, &entries), None);
+}
+
+/// The first cluster of the folder `initoverlayfs` among the entries of a root folder.
+fn folder(root: &[u8]) -> Result<Option<u32>, Unclear> {
+    let mut named = entries(root).filter(|entry| entry.as_ref().map_or(true, |entry| entry.name == "initoverlayfs"));
+    named.next().transpose().map(|entry| entry.filter(|entry| entry.is_folder).map(|folder| folder.first))
 }
 
 #[test]
 fn folder_is_found_by_its_whole_name_alone() {
     let root = Excerpt::read("fat16").root;
-    assert_eq!(find_folder(&root, b"INITOVERLAYFS"), Some(3));
-    assert_eq!(find_folder(&root, b"initoverlayfz"), None);
-    assert_eq!(find_folder(&root[..33], NAME), None);
     let long = root.chunks(32).position(|entry| entry[11] == 0x0f).unwrap() * 32;
-    // Part of a longer name; a character beyond Latin; a file of that name.
-    for (at, value) in [(long, 0x42), (long + 2, 1), (long + 32 + 11, 0x20)] {
+    let short = long + 32;
+    let with = |at: usize, value: u8| {
         let mut other = root.clone();
         other[at] = value;
-        assert_eq!(find_folder(&other, NAME), None, "byte {at}");
+        folder(&other)
+    };
+    assert_eq!(folder(&root[..short + 1]), Err(Unclear));
+    assert_eq!(with(long + 1, b'I'), Ok(None), "the case of a name is for who compares it");
+    for (what, at, value) in [
+        ("part of a longer name", long, 0x42),
+        ("a character beyond Latin", long + 2, 1),
+        ("the checksum of another", long + 13, !root[long + 13]),
+        ("deleted", short, 0xe5),
+        ("not there", short, 0),
+        ("the volume's label", short + 11, 0x18),
+    ] {
+        assert_eq!(with(at, value), Err(Unclear), "{what}");
     }
+    assert_eq!(with(short + 11, 0x20), Ok(None), "a file of that name");
 }
 
 /// The names and first clusters that mshowfat knows.
@@ -166,8 +183,8 @@ fn named() -> Vec<(String, u32)> {
     layout.lines().map(line).collect()
 }
 
-fn read(folder: &[u8]) -> Result<Vec<File>, Unclear> {
-    files(folder).collect()
+fn read(folder: &[u8]) -> Result<Vec<Entry>, Unclear> {
+    entries(folder).collect()
 }
 
 #[test]
@@ -175,7 +192,7 @@ fn files_are_those_of_mshowfat() {
     let found = read(&golden::bytes("names.folder")).unwrap();
     let names: Vec<(String, u32)> = found.iter().map(|file| (file.name.as_str().to_owned(), file.first)).collect();
     assert_eq!(names, named());
-    assert!(found.iter().all(|file| file.bytes == 3000), "{found:?}");
+    assert!(found.iter().all(|file| file.bytes == 3000 && !file.is_folder), "{found:?}");
 }
 
 /// What the kernel would show in one way or another is left to it.
@@ -195,7 +212,9 @@ fn no_changed_entry_is_taken_for_another_file() {
                 let same = good.iter().find(|other| other.name == file.name);
                 match same {
                     // Where it lies and how long it is has no checksum: that is for who verifies its bytes.
-                    Some(same) => assert!(same == file || matches!(at % ENTRY, 20 | 21 | 26..), "byte {at}: {file:?}"),
+                    Some(same) => {
+                        assert!(same == file || matches!(at % ENTRY, 11 | 20 | 21 | 26..), "byte {at}: {file:?}")
+                    }
                     // Another character of the name, which has none either.
                     None => assert!(of_long_name, "byte {at}: {file:?}"),
                 }
@@ -219,6 +238,8 @@ fn what_is_not_plain_is_for_the_kernel() {
     for (what, changes) in [
         ("a character beyond ASCII", &[(entry(first) + 2, 1)][..]),
         ("a control character", &[(entry(first) + 1, 0x1f)]),
+        ("a slash", &[(entry(first) + 1, b'/')]),
+        ("no name", &[(entry(first) + 1, 0)]),
         ("the last entry of a name, not first", &[(entry(first), 1)]),
         ("a name of more entries than there are", &[(entry(first), 0x42)]),
         ("a name of no entry", &[(entry(first), 0x40)]),
@@ -228,15 +249,18 @@ fn what_is_not_plain_is_for_the_kernel() {
         ("a short name that was deleted", &[(entry(first + 1), 0xe5)]),
         ("a long name of the volume", &[(entry(first + 1) + 11, 0x08)]),
         ("an image with a short name alone", &[(entry(first), 0xe5)]),
+        (
+            "an image with a full stop in its short name",
+            &[(entry(first), 0xe5), (entry(first + 1) + 4, b'.'), (entry(first + 1) + 8, b' ')],
+        ),
+        ("entries behind the end", &[(entry(first), 0)]),
     ] {
         assert_eq!(of(changes), Err(Unclear), "{what}");
     }
-    // README.TXT and the folder end the list.
     assert_eq!(read(&folder[..entry(first)]), Err(Unclear), "the folder goes on elsewhere");
     assert_eq!(read(&[]), Err(Unclear));
-    assert_eq!(of(&[(entry(first), 0)]), Ok(vec![]), "the end");
     let folders = of(&[(entry(first + 1) + 11, 0x10)]).unwrap();
-    assert_eq!(folders.len() + 1, named().len(), "a folder is no file");
+    assert_eq!(folders.iter().filter(|entry| entry.is_folder).count(), 1);
 }
 
 #[test]
@@ -266,6 +290,10 @@ fn what_contradicts_itself_is_refused() {
     assert_eq!(of(13, &[3]), Error::Field { offset: 13, found: 3 });
     assert_eq!(of(14, &[0, 0]), Error::Field { offset: 14, found: 0 });
     assert_eq!(of(16, &[0]), Error::Field { offset: 16, found: 0 });
+    for found in [0, 0xef, 0xf1, 0xf7] {
+        assert_eq!(of(21, &[found]), Error::Field { offset: 21, found: found.into() });
+    }
+    assert_eq!(of(17, &[1, 0]), Error::Field { offset: 17, found: 1 });
     assert_eq!(of(44, &[1, 0, 0, 0]), Error::Field { offset: 44, found: 1 });
     assert_eq!(of(32, &[0; 4]), Error::Clusters { found: 0, most: 0x0fff_fff6 });
     let short = vfat::parse(&excerpt.boot_sector, size - 1).unwrap_err();

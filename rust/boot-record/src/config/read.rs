@@ -38,7 +38,7 @@ pub fn parse(file: &[u8]) -> Result<Box<Config>, Error> {
         return Err(Error::TooLarge { found: file.len() });
     }
     let text = core::str::from_utf8(file).map_err(|error| Error::Text { offset: error.valid_up_to() })?;
-    let mut config = Box::<Config>::default();
+    let mut config = Box::new(Config::empty());
     let mut draft = Draft { config: &mut config, seen: [false; Key::ALL.len()] };
     for (line, content) in (1..).zip(text.split('\n')) {
         // Of other characters than ASCII's, those up to U+009F are such, too.
@@ -204,9 +204,10 @@ impl Draft<'_> {
     }
 }
 
-/// Nothing configured yet: no device, no certificate, and what holds without the other keys.
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// Nothing configured yet: no device, no certificate, and what holds without the other keys.
+    #[inline(always)]
+    fn empty() -> Self {
         Self {
             image_id: String::new(),
             sources: Vec::new(),

@@ -11,7 +11,7 @@ use boot_record::reason::Reason;
 use rustix::fs::{Dir, FileType};
 
 use super::Node;
-use crate::esp::{self, Esp, FOLDER, Place};
+use crate::esp::{Esp, FOLDER};
 use crate::failure::{Failure, text};
 use crate::select::{Candidate, Candidates, Origin};
 
@@ -21,7 +21,7 @@ const NAME: usize = 128;
 /// Adds the DDIs in the folder of one partition.
 ///
 /// # Errors
-/// As [`esp::refusal`], `io` where the folder cannot be read. A missing folder is no error: the partition has no candidates.
+/// As [`Esp::mounted`], `io` where the folder cannot be read. A missing folder is no error: the partition has no candidates.
 pub fn search(
     node: Node,
     sector_size: u32,
@@ -29,9 +29,9 @@ pub fn search(
     rank: usize,
     candidates: &mut Candidates,
 ) -> Result<(), Failure> {
-    let Node { name: partition, path, device } = node;
-    let esp = Rc::new(Esp::new(path, device, sector_size, config));
-    let mut consider = |name: &str, place: Option<Place>| {
+    let Node { name, path, device } = node;
+    let esp = Rc::new(Esp::new(name, path, device, sector_size, config));
+    let mut consider = |name: &str| {
         let Ok(parsed) = file_name::parse(name) else { return };
         // vfat knows no case, and some who write it know capitals only. IMAGE_ID in the signed os-release is compared as
         // it stands.
@@ -41,27 +41,26 @@ pub fn search(
         let (Ok(version), true) = (heapless::String::try_from(parsed.version), name.len() <= NAME) else { return };
         let path = text(format_args!("{FOLDER}/{name}"));
         candidates.insert(Candidate {
-            origin: Origin::EspFile { esp: Rc::clone(&esp), path, place, sector_size },
-            folder: Some(partition.clone()),
+            origin: Origin::EspFile { esp: Rc::clone(&esp), path, sector_size },
+            folder: Some(text(esp.name())),
             version,
             tries: parsed.tries,
-            label: text(format_args!("{partition}:/{FOLDER}/{name}")),
+            label: text(format_args!("{}:/{FOLDER}/{name}", esp.name())),
             rank,
         });
     };
-    if let Some(files) = esp.plain_files() {
-        files.iter().for_each(|file| consider(&file.name, Some(file.into())));
+    if let Some(names) = esp.plain_names() {
+        names.for_each(consider);
         return Ok(());
     }
-    let mount = esp.mounted().map_err(|error| esp::refusal(&partition, &error))?;
-    let unreadable = |errno| Failure::new(Reason::Io, &partition, format_args!("/{FOLDER}: {errno}"));
-    let Some(folder) = mount.open_directory(FOLDER).map_err(unreadable)? else { return Ok(()) };
+    let unreadable = |errno| Failure::new(Reason::Io, esp.name(), format_args!("/{FOLDER}: {errno}"));
+    let Some(folder) = esp.mounted()?.open_directory(FOLDER).map_err(unreadable)? else { return Ok(()) };
     for entry in Dir::new(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         if entry.file_type() == FileType::RegularFile
             && let Ok(name) = entry.file_name().to_str()
         {
-            consider(name, None);
+            consider(name);
         }
     }
     Ok(())

@@ -17,10 +17,9 @@ use boot_formats::verity::RootHash;
 use boot_record::reason::Reason;
 use kernel_edge::block::{self, DeviceNumber, ReadOnly};
 use kernel_edge::dm;
-use kernel_edge::file_map;
 use kernel_edge::loop_device::{self, LoopDevice, Part};
 
-use crate::esp::Esp;
+use crate::esp::{Esp, File};
 use crate::failure::{DeviceLabel, Failure, text};
 
 /// The devices.
@@ -32,20 +31,11 @@ pub struct Backing {
     file: Option<EspFile>,
 }
 
-/// The bytes of a DDI.
-#[derive(Debug)]
-pub struct Image {
-    /// Of the partition that it is, or that it lies on; or of the file.
-    pub bytes: ReadOnly,
-    /// Whether they are a run of bytes of a partition, and not a file of the kernel's.
-    pub is_run: bool,
-}
-
 /// The file that a DDI is in.
 #[derive(Debug)]
 pub struct EspFile {
     /// Its bytes.
-    pub image: Image,
+    pub image: File,
     /// The ESP that it is on.
     pub esp: Rc<Esp>,
     /// Its path there.
@@ -165,21 +155,19 @@ impl Backing {
     ///
     /// # Errors
     /// Why the file is not held.
-    pub fn keep_file(&self, label: &str) -> Result<(), Failure> {
+    pub fn keep_file(&self) -> Result<(), Failure> {
         let Some(EspFile { image, esp, path, .. }) = &self.file else { return Ok(()) };
-        let failed = |error: &dyn fmt::Display| Failure::new(Reason::Io, label, format_args!("not held: {error}"));
-        let files = esp.mounted().map_err(|error| failed(&error))?;
-        // A write-protected one cannot be updated by anyone.
-        let _ = files.make_superblock_writable();
+        let file = esp.open_mounted(path)?;
+        esp.make_writable();
         // Without a run the loop device below the DDI has it open.
         if !image.is_run {
             return Ok(());
         }
-        let file = files.open(path).map_err(|errno| failed(&errno))?;
-        let is_it = file_map::first_byte(file.as_fd()).is_ok_and(|first| first == Some(image.bytes.first()));
-        if !is_it {
-            return Err(failed(&"the file system has other bytes under its name"));
+        let failed =
+            |error: &dyn fmt::Display| Failure::new(Reason::Io, esp.name(), format_args!("/{path}: not held: {error}"));
+        match file.filter(|file| esp.is_all_of(&image.bytes, file)) {
+            Some(file) => LoopDevice::hold(file.as_fd()).map_err(|error| failed(&error)),
+            None => Err(failed(&"the file system has other bytes under its name")),
         }
-        LoopDevice::hold(file.as_fd()).map_err(|error| failed(&error))
     }
 }
