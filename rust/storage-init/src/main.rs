@@ -97,7 +97,7 @@ struct Boot {
     modules: Box<List>,
     discovery: Option<Discovery>,
     disk: Option<DeviceName>,
-    /// That of the disk that was searched last.
+    /// Room for the partition table of a disk or image.
     table: Box<Table>,
     candidates: Candidates,
     /// The candidate that is being tried, by its place.
@@ -253,7 +253,8 @@ impl Boot {
         self.tried = index;
         let settings = self.settings.as_ref().ok_or_else(out_of_order)?;
         let candidate = self.candidates.get(index).ok_or_else(out_of_order)?;
-        let signed = verify::verify(candidate, settings).inspect_err(|failure| self.journal.refused(failure))?;
+        let signed = verify::verify(candidate, &mut self.table, settings)
+            .inspect_err(|failure| self.journal.refused(failure))?;
         let facts = signed.facts();
         self.journal.end(&facts.label);
         self.held = Held::Signed(signed);

@@ -89,14 +89,14 @@ impl Blame<'_> {
     }
 }
 
-/// Verifies one candidate.
+/// Verifies one candidate. `table` is room for its partition table.
 ///
 /// # Errors
 /// A [`Failure`] of the candidate, whose reason says which check refused it; see docs/boot-flow.md.
-pub fn verify(candidate: &Candidate, settings: &Settings) -> Result<SignedRoot, Failure> {
+pub fn verify(candidate: &Candidate, table: &mut Table, settings: &Settings) -> Result<SignedRoot, Failure> {
     let blame = Blame(&candidate.label);
     let image = open(candidate)?;
-    let (described, signer, anchor) = describe(&image.bytes, &settings.anchors, &blame)?;
+    let (described, signer, anchor) = describe(&image.bytes, table, &settings.anchors, &blame)?;
     let judge = match settings.config.signature {
         SignaturePath::Kernel => Judge::Kernel,
         SignaturePath::UserSpace => Judge::UserSpace(user_space::check(&described.signature, anchor, &blame)?),
@@ -144,10 +144,11 @@ fn open(candidate: &Candidate) -> Result<File, Failure> {
 /// All checks that need nothing but the image's own bytes.
 fn describe<'a>(
     image: &ReadOnly,
+    table: &mut Table,
     anchors: &'a [Anchor],
     blame: &Blame<'_>,
 ) -> Result<(Described, Signer, &'a Anchor), Failure> {
-    let described = Described::read(image, blame)?;
+    let described = Described::read(image, table, blame)?;
     let (signer, anchor) = signer::find(&described.signature, anchors, blame)?;
     Ok((described, signer, anchor))
 }
@@ -170,22 +171,18 @@ struct Described {
 impl Described {
     /// Not inlined: what it reads into lies on the stack, where pages that nobody touched before cost time.
     #[inline(never)]
-    fn read(image: &ReadOnly, blame: &Blame<'_>) -> Result<Self, Failure> {
-        // Each is given back before the next is made, as memory that comes back in another order is lost (`kernel_edge::arena`).
-        let layout = {
-            let mut table = Box::<Table>::default();
-            image.read_ahead(0, HEAD);
-            table::read_image(image, &mut table).map_err(|error| blame.failure(Reason::NotADdi, error))?;
-            ddi::layout(&table).map_err(|error| match error {
-                ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),
-                _ => blame.failure(Reason::NotADdi, error),
-            })?
-        };
-        let signature = {
-            let bytes = read_range(image, layout.signature, signature_json::MAX_SIGNATURE_PARTITION, blame)?;
-            signature_json::parse(&bytes).map_err(|error| blame.failure(Reason::SignatureMalformed, error))?
-        };
-        let signature = Box::new(signature);
+    fn read(image: &ReadOnly, table: &mut Table, blame: &Blame<'_>) -> Result<Self, Failure> {
+        image.read_ahead(0, HEAD);
+        table::read_image(image, table).map_err(|error| blame.failure(Reason::NotADdi, error))?;
+        let layout = ddi::layout(table).map_err(|error| match error {
+            ddi::Error::Missing(Role::RootVeritySig) => blame.failure(Reason::Unsigned, error),
+            _ => blame.failure(Reason::NotADdi, error),
+        })?;
+
+        let signature = read_range(image, layout.signature, signature_json::MAX_SIGNATURE_PARTITION, blame)?;
+        let signature = signature_json::parse(&signature)
+            .map(Box::new)
+            .map_err(|error| blame.failure(Reason::SignatureMalformed, error))?;
         layout.check_root_hash(&signature.root_hash).map_err(|error| blame.failure(Reason::RootHashMismatch, error))?;
 
         let superblock = read_range(image, layout.verity, verity::SUPERBLOCK_SIZE, blame)?;

@@ -18,7 +18,7 @@ fn describe_bytes(bytes: &[u8]) -> Result<(Described, Signer), Failure> {
     file.write_all(bytes).unwrap();
     let image = ReadOnly::from_fd(file.into()).unwrap();
     let anchors = [Anchor::parse(SIGNER.to_vec()).unwrap()];
-    describe(&image, &anchors, &Blame("image")).map(|(described, signer, _)| (described, signer))
+    describe(&image, &mut Table::new(), &anchors, &Blame("image")).map(|(described, signer, _)| (described, signer))
 }
 
 fn refusal(bytes: &[u8]) -> (Reason, String) {
@@ -153,7 +153,7 @@ fn a_signer_that_is_not_configured_is_unknown() {
         file.write_all(SIGNED).unwrap();
         ReadOnly::from_fd(file.into()).unwrap()
     };
-    let refused = describe(&image, &[], &Blame("image"));
+    let refused = describe(&image, &mut Table::new(), &[], &Blame("image"));
     let Err(failure) = refused else { panic!("was not refused") };
     let expected = (Reason::SignerUnknown, "the signer is none of the configured certificates".to_owned());
     assert_eq!(recorded(failure), expected);
