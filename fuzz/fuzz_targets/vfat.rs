@@ -103,7 +103,7 @@ fn listed(entries: &[u8]) -> Option<Vec<Listed>> {
         let (short, behind) = behind.split_first()?;
         let numbers_fit = long.iter().rev().zip(1..).all(|(entry, number)| entry[0] & !0x40 == number);
         let only_first_is_last = long[1..].iter().all(|entry| entry[0] & 0x40 == 0);
-        let sum = short[..11].iter().fold(0_u8, |sum, byte| (sum >> 1 | sum << 7).wrapping_add(*byte));
+        let sum = short[..11].iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
         let all_long = long.iter().all(|entry| entry[11] == 0x0f && entry[13] == sum);
         let usable = short[11] != 0x0f && short[11] & 0x08 == 0 && !matches!(short[0], 0 | 0xe5);
         let name: Vec<u16> = long.iter().rev().flat_map(|entry| characters(entry)).collect();

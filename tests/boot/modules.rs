@@ -34,6 +34,7 @@ pub fn tests() -> Vec<Test> {
         test("partition_of_virtio_boots_by_modules", |bench, folder| {
             boots(bench, folder, Storage::Virtio, Source::Partition)
         }),
+        test("file_on_a_plain_esp_boots_without_vfat", without_vfat),
         test("file_on_emmc_boots_by_modules", |bench, folder| boots(bench, folder, Storage::Emmc, Source::EspFile)),
         test("partition_of_ufs_boots_by_modules", |bench, folder| {
             boots(bench, folder, Storage::Ufs, Source::Partition)
@@ -78,6 +79,26 @@ fn boots(bench: &Bench, folder: &Path, storage: Storage, source: Source) -> Resu
     let shared = memory.lines().find_map(|line| line.strip_prefix("Shmem:")?.strip_suffix("kB")?.trim().parse().ok());
     let shared: u64 = shared.with_context(|| format!("no Shmem in {memory}"))?;
     ensure!(shared < FREED_BELOW, "{shared} kB are left of the initramfs");
+    Ok(())
+}
+
+/// What is plain on an ESP is read without the kernel's vfat. A DDI that stays the root is not held there, and boot.json says so.
+fn without_vfat(bench: &Bench, folder: &Path) -> Result<()> {
+    let ddi = bench.small_ddi(folder, &Small { actions: &["read /proc/filesystems"], ..Small::default() })?;
+    let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
+    let config = config(Storage::Virtio);
+    let list = bench.modules_list(&config, &folder.join("list.cpio"))?;
+    let rest: String = list.lines().filter(|line| *line != "vfat").flat_map(|line| [line, "\n"]).collect();
+    ensure!(rest.len() < list.len(), "no vfat among {list}");
+    let files = vec![(LIST_FILE, rest.into_bytes())];
+    let outcome = bench.boot(folder, &Trial { config, disk: Some(disk), files, ..Trial::default() })?;
+    let expected = Expected { signature: SignaturePath::UserSpace, ..expected("1.0", &ddi, Source::EspFile, false) };
+    let booted = assert_boot_chain(&outcome, &expected)?;
+    let known = action(&outcome, 1)?;
+    ensure!(!known.contains("vfat"), "the kernel has vfat: {known}");
+    let refused: Vec<_> =
+        booted.record.refused.iter().map(|refusal| (refusal.reason, refusal.device.as_str())).collect();
+    ensure!(refused == [(Reason::KernelLacks, "vda1")], "refused: {:?}", booted.record.refused);
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //! The ESP as other people's tools write it: every kind of FAT, by two makers, fragmented, dirty, crowded, in capitals, broken.
 //!
 //! One disk has several ESPs, and one boot goes through them all: on all but the last the DDI claims a newer version than it is.
-//! That is refused after the os-release inside was read, which takes everything before it: vfat, loop device, signature,
-//! verity, erofs. The last one boots.
+//! That is refused after the os-release inside was read, which takes everything before it: the way to the file, loop device, signature,
+//! verity, erofs. The last one boots. What is plain is read by storage-init, what is not by the kernel's vfat.
 
 use anyhow::{Context, Result, ensure};
 use boot_record::config::Source;

@@ -52,8 +52,8 @@ pub enum Reason {
     TpmFailed,
     /// A block does not have the digest that the signed root hash vouches for. Refused by the kernel on reading.
     Corrupt,
-    /// A file system that cannot be mounted: the vfat of an EFI system or XBOOTLDR partition, refused by `select`, or
-    /// that of the verified device, refused by `activate`.
+    /// A file system that cannot be mounted: the vfat of an EFI system or XBOOTLDR partition, refused by `select`, or by `verify` where it
+    /// is asked for a file alone; or that of the verified device, refused by `activate`.
     FileSystem,
     /// The image's os-release names another image. Refused by `activate`.
     ImageId,
