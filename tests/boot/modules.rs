@@ -12,6 +12,7 @@ use libtest_mimic::Trial as Test;
 use xtask::boot_report::Expected;
 use xtask::call;
 use xtask::debian_kernel::{self, DebianKernel};
+use xtask::disk::Disk;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::storage::Storage;
@@ -20,6 +21,7 @@ use xtask::qemu::{Config, Exit, Outcome};
 use crate::signatures::assert_refused_on_partition;
 use crate::storage::PATIENT;
 use crate::support::{action, assert_boot_chain, assert_refused, console, test};
+use crate::vfat::Layout;
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -85,7 +87,7 @@ fn boots(bench: &Bench, folder: &Path, storage: Storage, source: Source) -> Resu
 /// What is plain on an ESP is read without the kernel's vfat. A DDI that stays the root is not held there, and boot.json says so.
 fn without_vfat(bench: &Bench, folder: &Path) -> Result<()> {
     let ddi = bench.small_ddi(folder, &Small { actions: &["read /proc/filesystems"], ..Small::default() })?;
-    let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
+    let disk = Disk { first: vec![Layout::plain().write(bench, folder, 1, &ddi, "1.0")?], ..Disk::default() };
     let config = config(Storage::Virtio);
     let list = bench.modules_list(&config, &folder.join("list.cpio"))?;
     let rest: String = list.lines().filter(|line| *line != "vfat").flat_map(|line| [line, "\n"]).collect();
