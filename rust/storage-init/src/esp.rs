@@ -44,7 +44,9 @@ pub struct Esp {
     sector_size: u32,
     /// Where its parts lie, if that can be told.
     volume: Option<vfat::Volume>,
-    /// The files in [`FOLDER`], if it is plain which they are.
+    /// The first cluster of [`FOLDER`], if it is plain which that is.
+    folder: Option<ByteRange>,
+    /// The files in it, if it is plain which they are.
     plain: Option<Vec<vfat::Entry>>,
     free_count: EspFreeCount,
     mount: OnceCell<Mount>,
@@ -65,13 +67,15 @@ impl Esp {
         let volume = volume(&device, sector_size);
         // The kernel mounts no volume of smaller sectors than the disk's, and of larger ones never a part at a time.
         let usual = volume.as_ref().filter(|volume| u32::from(volume.sector_bytes()) == sector_size);
-        let plain = usual.and_then(|volume| plain_files(&device, volume));
+        let folder = usual.and_then(|volume| folder(&device, volume));
+        let plain = folder.and_then(|folder| plain_files(&device, folder));
         Self {
             name,
             node,
             device,
             sector_size,
             volume,
+            folder,
             plain,
             free_count: config.esp_free_count,
             mount: OnceCell::new(),
@@ -153,8 +157,9 @@ impl Esp {
         if let Some(volume) = &self.volume
             && u32::from(volume.sector_bytes()) == self.sector_size
         {
-            // The table's beginning; boot sector and root folder were read before.
+            // The table's beginning, and all of our folder, which is looked through; boot sector and root folder were read before.
             self.device.read_ahead(volume.table().offset, PAGE as u64);
+            self.folder.into_iter().for_each(|folder| self.device.read_ahead(folder.offset, folder.len));
         }
         let mount = Mount::new("vfat", &self.node, options, Access::ReadOnlyData);
         let mount = mount.map_err(|error| self.refusal(&error))?;
@@ -215,9 +220,9 @@ impl Esp {
     }
 }
 
-/// The files in [`FOLDER`], if it is plain which they are: see the head of this file.
+/// The first cluster of [`FOLDER`], if it is plain which that is: see the head of this file.
 #[inline(never)]
-fn plain_files(device: &ReadOnly, volume: &vfat::Volume) -> Option<Vec<vfat::Entry>> {
+fn folder(device: &ReadOnly, volume: &vfat::Volume) -> Option<ByteRange> {
     let root = volume.root();
     // Folders that were made first lie right behind it.
     device.read_ahead(root.offset, root.len.max(FOLDERS));
@@ -225,7 +230,13 @@ fn plain_files(device: &ReadOnly, volume: &vfat::Volume) -> Option<Vec<vfat::Ent
     let mut named = vfat::entries(first_entries(device, root, &mut page)?)
         .filter(|entry| entry.as_ref().map_or(true, |entry| entry.name.eq_ignore_ascii_case(FOLDER)));
     let folder = named.next()?.ok().filter(|entry| entry.is_folder)?;
-    let folder = volume.cluster(folder.first)?;
+    volume.cluster(folder.first)
+}
+
+/// The files in a folder that begins in this cluster, if it is plain which they are.
+#[inline(never)]
+fn plain_files(device: &ReadOnly, folder: ByteRange) -> Option<Vec<vfat::Entry>> {
+    let mut page = [0_u8; PAGE];
     vfat::entries(first_entries(device, folder, &mut page)?)
         .filter(|entry| entry.as_ref().map_or(true, |entry| !entry.is_folder))
         .collect::<Result<_, _>>()
