@@ -24,9 +24,9 @@ use crate::failure::{DeviceLabel, Failure};
 /// The folder of DDIs. The kernel's vfat ends it after 2 MiB (FAT_MAX_DIR_SIZE), some twenty thousand names: reading it
 /// needs no bound of its own.
 pub const FOLDER: &str = "initoverlayfs";
-/// Most bytes of the allocation table that are read for a file: 512 MiB of it in clusters of 4 KiB. Some 2 ms of reading, on
-/// slow flash.
-const MOST_LINKS: u64 = 512 * 1024;
+/// Most bytes of the allocation table that are read for a file: in clusters of 4 KiB all that it can have, 4 GiB. That is 16 ms of reading
+/// on slow flash; vfat would take more than a second, sector by sector, on its way to the hash tree at the end.
+const MOST_LINKS: u64 = 4 << 20;
 /// Bytes of a page, the least that is read of a device in any case.
 const PAGE: usize = 4096;
 /// Bytes that are read from the beginning of the root folder on.
