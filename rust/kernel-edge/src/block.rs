@@ -162,6 +162,17 @@ impl ReadOnly {
         Ok(done)
     }
 
+    /// What there is of `len` bytes from byte `offset` on.
+    ///
+    /// # Errors
+    /// As [`read_at`](Self::read_at).
+    pub fn read_vec(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; len];
+        let read = self.read_at(&mut bytes, offset)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
     /// Makes `bytes` the unit in which the kernel keeps what it has read of the device: what a file system is going to ask for when
     /// it is mounted, which else throws away what was read before. Lasts as long as somebody has the device open. Best effort.
     pub fn set_block_size(&self, bytes: u16) {

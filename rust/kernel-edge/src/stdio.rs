@@ -6,25 +6,22 @@
 //!
 //! See init/main.c (`console_on_rootfs`).
 
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::IntoRawFd;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::fcntl_getfd;
 use rustix::stdio::{stderr, stdin, stdout};
 
 /// Opens those of the three that are closed: on the console, or on /dev/null. They stay open over exec, for init.
 pub fn fill_standard_descriptors() {
-    let is_open = |fd| rustix::io::fcntl_getfd(fd).is_ok();
-    if is_open(stdin()) && is_open(stdout()) && is_open(stderr()) {
-        return;
-    }
-    for _ in 0..3 {
-        let open = |path| rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+    let open = |path| rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
+    for standard in [stdin(), stdout(), stderr()] {
+        if fcntl_getfd(standard).is_ok() {
+            continue;
+        }
         // A board with neither has no use for them.
         let Ok(fd) = open("/dev/console").or_else(|_| open("/dev/null")) else { return };
-        if fd.as_raw_fd() > 2 {
-            return;
-        }
-        // The lowest free number: it is one of the three, and nobody closes it.
+        // The lowest free number: it is this one, and nobody closes it.
         let _ = fd.into_raw_fd();
     }
 }

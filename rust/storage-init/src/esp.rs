@@ -2,7 +2,7 @@
 //! An EFI system or XBOOTLDR partition: the images on it, and where their bytes lie.
 //!
 //! * Nobody signed it. What is plain on it is read here: a boot sector, a folder, the links of a file that is one run of clusters. The
-//!   kernel's vfat, which would mount it for the same, is a fifth of a millisecond, and more of the kernel for a stranger's bytes.
+//!   kernel's vfat, which would have to mount it for the same, takes longer, and is more of the kernel for a stranger's bytes.
 //! * What is not plain is left to vfat: a file in pieces, a folder of many or of strange names, FAT12. The partition is then mounted where no
 //!   path leads to, read-only, without devices and programs.
 //! * vfat reads its allocation table and its folders sector by sector, each when it comes to it: half a hundred requests for a
@@ -24,9 +24,12 @@ use crate::failure::{DeviceLabel, Failure};
 /// The folder of DDIs. The kernel's vfat ends it after 2 MiB (FAT_MAX_DIR_SIZE), some twenty thousand names: reading it
 /// needs no bound of its own.
 pub const FOLDER: &str = "initoverlayfs";
-/// Most bytes of the allocation table that are read for a file: in clusters of 4 KiB all that it can have, 4 GiB. That is 16 ms of reading
-/// on slow flash; vfat would take more than a second, sector by sector, on its way to the hash tree at the end.
+/// Most bytes of the allocation table that are read for a file: in clusters of 4 KiB all that it can have, 4 GiB. vfat would read as much,
+/// sector by sector, on its way to the hash tree at the end.
 const MOST_LINKS: u64 = 4 << 20;
+/// Bytes of it that are read in one request; whole steps.
+const LINKS_AHEAD: u64 = 512 * 1024;
+const _: () = assert!(LINKS_AHEAD.is_multiple_of(STEP as u64));
 /// Bytes of a page, the least that is read of a device in any case.
 const PAGE: usize = 4096;
 /// Bytes that are read from the beginning of the root folder on.
@@ -87,6 +90,11 @@ impl Esp {
         &self.name
     }
 
+    /// Bytes of a sector of its disk.
+    pub fn sector_size(&self) -> u32 {
+        self.sector_size
+    }
+
     /// Its node in /dev.
     pub fn node(&self) -> &str {
         &self.node
@@ -101,7 +109,7 @@ impl Esp {
     /// read, it reads cluster by cluster.
     ///
     /// # Errors
-    /// As [`refusal`], `io` for what cannot be opened.
+    /// As [`mounted`](Self::mounted), `io` for what cannot be opened.
     pub fn open(&self, path: &str) -> Result<Option<File>, Failure> {
         if let Some(files) = &self.plain {
             let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
@@ -201,13 +209,17 @@ impl Esp {
         if links.len > MOST_LINKS {
             return None;
         }
-        self.device.read_ahead(links.offset, links.len);
         let mut cluster = first;
         let mut at = links.offset;
         let end = links.end()?;
         let mut step = [0_u8; STEP];
         while at < end {
-            let most = usize::try_from(end.checked_sub(at)?).map_or(STEP, |left| left.min(STEP));
+            let left = end.checked_sub(at)?;
+            // Not all at once: a file in pieces is soon known to be one.
+            if at.checked_sub(links.offset)?.is_multiple_of(LINKS_AHEAD) {
+                self.device.read_ahead(at, left.min(LINKS_AHEAD));
+            }
+            let most = usize::try_from(left).map_or(STEP, |left| left.min(STEP));
             let step = step.get_mut(..most)?;
             // Entries are 2 or 4 bytes and so are the offsets: whatever is read is whole entries, but for a device that ends.
             if self.device.read_at(step, at).ok()? != most {
@@ -228,7 +240,7 @@ fn folder(device: &ReadOnly, volume: &vfat::Volume) -> Option<ByteRange> {
     device.read_ahead(root.offset, root.len.max(FOLDERS));
     let mut page = [0_u8; PAGE];
     let mut named = vfat::entries(first_entries(device, root, &mut page)?)
-        .filter(|entry| entry.as_ref().map_or(true, |entry| entry.name.eq_ignore_ascii_case(FOLDER)));
+        .filter(|entry| !entry.as_ref().is_ok_and(|entry| !entry.name.eq_ignore_ascii_case(FOLDER)));
     let folder = named.next()?.ok().filter(|entry| entry.is_folder)?;
     volume.cluster(folder.first)
 }
@@ -238,7 +250,7 @@ fn folder(device: &ReadOnly, volume: &vfat::Volume) -> Option<ByteRange> {
 fn plain_files(device: &ReadOnly, folder: ByteRange) -> Option<Vec<vfat::Entry>> {
     let mut page = [0_u8; PAGE];
     vfat::entries(first_entries(device, folder, &mut page)?)
-        .filter(|entry| entry.as_ref().map_or(true, |entry| !entry.is_folder))
+        .filter(|entry| !entry.as_ref().is_ok_and(|entry| entry.is_folder))
         .collect::<Result<_, _>>()
         .ok()
 }

@@ -40,8 +40,6 @@ pub enum Origin {
         esp: Rc<Esp>,
         /// The path in it.
         path: DeviceLabel,
-        /// Bytes of a sector of the disk below.
-        sector_size: u32,
     },
     /// A partition, by its node in /dev.
     Partition {

@@ -69,19 +69,12 @@ pub fn read_image(image: &ReadOnly, table: &mut Table) -> Result<Which, Error> {
 
 fn read_copy(device: &ReadOnly, geometry: Geometry, which: Which, table: &mut Table) -> Result<(), CopyError> {
     let at = geometry.header(which);
-    let mut sector = [0_u8; 4096];
-    let sector = usize::try_from(at.len).ok().and_then(|len| sector.get_mut(..len)).unwrap_or_default();
-    let sector = read_exactly(device, sector, at.offset)?;
-    let header: Header = gpt::parse_header(sector, geometry, which).map_err(CopyError::Bad)?;
+    // What is not there, the parsers miss by themselves.
+    let sector = device.read_vec(at.offset, usize::try_from(at.len).unwrap_or_default()).map_err(CopyError::Read)?;
+    let header: Header = gpt::parse_header(&sector, geometry, which).map_err(CopyError::Bad)?;
     let array = header.entry_array();
     // At most gpt::MAX_ENTRY_ARRAY: the header's parser refuses more.
-    let mut entries = vec![0_u8; usize::try_from(array.len).unwrap_or_default()];
-    let entries = read_exactly(device, &mut entries, array.offset)?;
-    table.read(&header, geometry, entries).map_err(CopyError::Bad)
-}
-
-/// What was there to read: the parsers say by themselves what they miss.
-fn read_exactly<'a>(device: &ReadOnly, buffer: &'a mut [u8], offset: u64) -> Result<&'a [u8], CopyError> {
-    let len = device.read_at(buffer, offset).map_err(CopyError::Read)?;
-    Ok(buffer.get(..len).unwrap_or_default())
+    let len = usize::try_from(array.len).unwrap_or_default();
+    let entries = device.read_vec(array.offset, len).map_err(CopyError::Read)?;
+    table.read(&header, geometry, &entries).map_err(CopyError::Bad)
 }

@@ -154,9 +154,8 @@ fn read_signatures(esp: &Esp, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         |error: &dyn core::fmt::Display| Failure::new(Reason::Io, esp.name(), format_args!("/{path}: {error}"));
     let Some(File { bytes: file, .. }) = esp.open(path)? else { return Ok(None) };
     let len = usize::try_from(file.bytes()).ok().filter(|len| *len <= MAX_FILE).ok_or_else(|| failed(&Errno::FBIG))?;
-    let mut bytes = vec![0; len];
-    match file.read_at(&mut bytes, 0) {
-        Ok(read) if read == len => Ok(Some(bytes)),
+    match file.read_vec(0, len) {
+        Ok(bytes) if bytes.len() == len => Ok(Some(bytes)),
         Ok(_) => Err(failed(&Errno::IO)),
         Err(error) => Err(failed(&error)),
     }

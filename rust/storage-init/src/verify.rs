@@ -104,8 +104,8 @@ pub fn verify(candidate: &Candidate, table: &mut Table, settings: &Settings) -> 
 
     let control = dm::Control::open().map_err(|error| blame.failure(Reason::KernelLacks, error))?;
     let backing = match &candidate.origin {
-        Origin::EspFile { esp, path, sector_size, .. } => {
-            let file = EspFile { image, esp: Rc::clone(esp), path: path.clone(), sector_size: *sector_size };
+        Origin::EspFile { esp, path } => {
+            let file = EspFile { image, esp: Rc::clone(esp), path: path.clone() };
             Backing::of_file(file, &described.layout)
         }
         Origin::Partition { .. } => {
@@ -134,7 +134,7 @@ pub fn verify(candidate: &Candidate, table: &mut Table, settings: &Settings) -> 
 fn open(candidate: &Candidate) -> Result<File, Failure> {
     let failed = |error| Failure::new(Reason::Io, &candidate.label, error);
     match &candidate.origin {
-        Origin::EspFile { esp, path, .. } => {
+        Origin::EspFile { esp, path } => {
             esp.open(path)?.ok_or_else(|| failed(block::Error { call: block::Call::Open, errno: Errno::NOENT }))
         }
         Origin::Partition { node } => Ok(File { bytes: ReadOnly::open(node).map_err(failed)?, is_run: true }),
@@ -249,10 +249,8 @@ const fn reason_of(error: &kernel_verity::Error) -> Reason {
 
 /// The first bytes of a partition, at most `most`.
 fn read_range(image: &ReadOnly, range: ByteRange, most: usize, blame: &Blame<'_>) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![0_u8; usize::try_from(range.len).unwrap_or(most).min(most)];
-    let len = image.read_at(&mut bytes, range.offset).map_err(|error| blame.failure(Reason::Io, error))?;
-    bytes.truncate(len);
-    Ok(bytes)
+    let len = usize::try_from(range.len).unwrap_or(most).min(most);
+    image.read_vec(range.offset, len).map_err(|error| blame.failure(Reason::Io, error))
 }
 
 #[cfg(test)]

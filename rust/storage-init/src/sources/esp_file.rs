@@ -41,7 +41,7 @@ pub fn search(
         let (Ok(version), true) = (heapless::String::try_from(parsed.version), name.len() <= NAME) else { return };
         let path = text(format_args!("{FOLDER}/{name}"));
         candidates.insert(Candidate {
-            origin: Origin::EspFile { esp: Rc::clone(&esp), path, sector_size },
+            origin: Origin::EspFile { esp: Rc::clone(&esp), path },
             folder: Some(text(esp.name())),
             version,
             tries: parsed.tries,

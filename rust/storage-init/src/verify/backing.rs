@@ -40,8 +40,6 @@ pub struct EspFile {
     pub esp: Rc<Esp>,
     /// Its path there.
     pub path: DeviceLabel,
-    /// Bytes of a sector of the disk below.
-    pub sector_size: u32,
 }
 
 #[derive(Debug)]
@@ -92,7 +90,7 @@ impl Backing {
         let device = |range: ByteRange| {
             // Both lie inside what they are a part of.
             let part = Part { offset: below.first().saturating_add(range.offset), len: range.len };
-            LoopDevice::over(below.as_fd(), part, file.sector_size).map_err(Error::Loop)
+            LoopDevice::over(below.as_fd(), part, file.esp.sector_size()).map_err(Error::Loop)
         };
         let (data, tree) = match root.through(verity) {
             Some(both) => (device(both)?, Tree::BehindData(verity.offset.saturating_sub(root.offset))),
