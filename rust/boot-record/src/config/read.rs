@@ -39,7 +39,7 @@ pub fn parse(file: &[u8]) -> Result<Box<Config>, Error> {
     }
     let text = core::str::from_utf8(file).map_err(|error| Error::Text { offset: error.valid_up_to() })?;
     let mut config = Box::new(Config::empty());
-    let mut draft = Draft { config: &mut config, seen: [false; Key::ALL.len()] };
+    let mut draft = Draft { config: &mut config, seen: Vec::new() };
     for (line, content) in (1..).zip(text.split('\n')) {
         // Of other characters than ASCII's, those up to U+009F are such, too.
         let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
@@ -72,8 +72,8 @@ fn unknown_key(line: u32, found: &str) -> Error {
 /// What was read so far.
 struct Draft<'a> {
     config: &'a mut Config,
-    /// Whether each of [`Key::ALL`] was there.
-    seen: [bool; Key::ALL.len()],
+    /// The keys that were there.
+    seen: Vec<Key, { Key::ALL.len() }>,
 }
 
 impl Draft<'_> {
@@ -177,8 +177,8 @@ impl Draft<'_> {
 
     /// Whether the key was there before; now it was.
     fn see(&mut self, key: Key) -> bool {
-        let seen = Key::ALL.iter().zip(&mut self.seen).find(|(other, _)| **other == key);
-        seen.is_some_and(|(_, seen)| core::mem::replace(seen, true))
+        // There is room for each key once.
+        self.seen.contains(&key) || self.seen.push(key).is_err()
     }
 
     /// Whether what was read is whole, and does not contradict itself.
@@ -186,8 +186,7 @@ impl Draft<'_> {
         const REQUIRED: [Key; 6] =
             [Key::Device, Key::Certificate, Key::Measure, Key::ImageId, Key::Sources, Key::Signature];
         let Config { device_deadline, watchdog, measure, tpm_deadline, volumes, .. } = &*self.config;
-        let is_missing = |key: &Key| Key::ALL.iter().zip(&self.seen).any(|(other, seen)| other == key && !seen);
-        if let Some(key) = REQUIRED.into_iter().find(is_missing) {
+        if let Some(key) = REQUIRED.into_iter().find(|key| !self.seen.contains(key)) {
             return Err(Error::MissingKey(key));
         }
         if watchdog.is_some_and(|time| time <= *device_deadline) {
