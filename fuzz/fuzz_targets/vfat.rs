@@ -55,7 +55,7 @@ fn run(mut input: Input<'_>) -> Option<()> {
 /// [`vfat::Volume::follow`], one entry after the other.
 fn followed(is_32: bool, mut cluster: u32, entries: &[u8]) -> Option<u32> {
     for entry in entries.chunks_exact(if is_32 { 4 } else { 2 }) {
-        cluster = cluster.checked_add(1).filter(|next| !is_32 || *next <= 0x0fff_ffff)?;
+        cluster = cluster.checked_add(1)?;
         let named = match *entry {
             [a, b] => u32::from(u16::from_le_bytes([a, b])),
             [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) & 0x0fff_ffff,
@@ -65,7 +65,8 @@ fn followed(is_32: bool, mut cluster: u32, entries: &[u8]) -> Option<u32> {
             return None;
         }
     }
-    Some(cluster)
+    // Where no entry tells: FAT32 has no cluster of a higher number.
+    (!is_32 || cluster <= 0x0fff_ffff).then_some(cluster)
 }
 
 /// The characters of a long name's entry.

@@ -139,6 +139,7 @@ fn a_run_breaks_at_every_entry() {
     // Of the upper four bits, which are not compared, none is part of a number.
     let entries: Vec<u8> = (0..16_u32).flat_map(u32::to_le_bytes).collect();
     assert_eq!(volume.follow(0x0fff_ffff, &entries), None);
+    assert_eq!([0x0fff_ffff, 0x1000_0000].map(|first| volume.follow(first, &[])), [Some(0x0fff_ffff), None]);
 }
 
 /// The first cluster of the folder `initoverlayfs` among the entries of a root folder.
