@@ -15,7 +15,7 @@ use xtask::log_strings;
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
 use xtask::qemu::kernel_choice::KernelChoice;
 use xtask::qemu::tpm::{Attached, Chip};
-use xtask::qemu::{Config, Exit, KeptMemory};
+use xtask::qemu::{Config, Exit, KeptMemory, Late};
 use xtask::tamper::Tamper;
 
 use crate::support::{action, assert_boot_chain, console, test, timeline};
@@ -67,7 +67,7 @@ fn late_disk(bench: &Bench, folder: &Path) -> Result<()> {
     let ddi = bench.small_ddi(folder, &Small::default())?;
     let disk = bench::disk(Source::Partition, &[("1.0", &ddi)]);
     let config = Config { device_deadline: "60s", ..Config::default() };
-    let trial = Trial { config, disk: Some(disk), late: Some(LATE), ..Trial::default() };
+    let trial = Trial { config, disk: Some(disk), late: Some(Late::By(LATE)), ..Trial::default() };
     let outcome = bench.boot(folder, &trial)?;
     boot_report::check(&outcome, &expected("1.0", &ddi, Source::Partition, false))
         .map_err(|failure| anyhow::anyhow!("{failure}"))?;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use xtask::disk::{Disk, TableForm};
 use xtask::qemu::bench::{self, Bench, Small, Trial, expected};
-use xtask::qemu::{Config, Exit};
+use xtask::qemu::{Config, Exit, Late};
 use xtask::userspace::late_contents;
 
 use crate::support::{action, assert_boot_chain, assert_refused, console, test};
@@ -49,7 +49,8 @@ fn late_disk(bench: &Bench, folder: &Path) -> Result<()> {
     let disk = bench::disk(Source::EspFile, &[("1.0", &ddi)]);
     // The plugged-in disk comes up while a slow machine still boots: wait well beyond it.
     let config = Config { device_deadline: "60s", ..Config::default() };
-    let outcome = bench.boot(folder, &Trial { config, disk: Some(disk), late: Some(LATE), ..Trial::default() })?;
+    let outcome =
+        bench.boot(folder, &Trial { config, disk: Some(disk), late: Some(Late::By(LATE)), ..Trial::default() })?;
     assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::EspFile, false))?;
     ensure!(outcome.elapsed > LATE, "the disk was not late");
     Ok(())

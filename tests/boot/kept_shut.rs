@@ -20,7 +20,7 @@ use xtask::qemu::{Config, Outcome};
 use xtask::tamper::image;
 
 use crate::support::{action, assert_boot_chain, assert_open, assert_shut, said, test};
-use crate::unlock::{ACTIONS, LATE, make};
+use crate::unlock::{ACTIONS, make};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -158,7 +158,7 @@ fn second_header(bench: &Bench, folder: &Path) -> Result<()> {
 fn hanging(bench: &Bench, folder: &Path) -> Result<()> {
     const HANGS: Duration = Duration::from_secs(10);
     let mut machine = make(bench, folder)?;
-    machine.late = Some(LATE);
+    machine.late = Some(code::LOAD);
     let ddi = machine.ddi("1.0", &[], &[])?;
     let more = "unlock = data 6f3c2f4e-8d52-4c0e-9f43-000000000001\ntpm-deadline = 300ms\n";
     let kernel = KernelChoice::Measured;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Volumes that storage-init opens: enrolled by systemd in the guest, opened before init by what was measured, and by nothing else.
 //!
-//! The volume is a partition of the disk that the image lies on; over the boots of a test it stays, like the TPM's state.
+//! The volume is a partition of the disk that the image lies on, or of one that is there before; over the boots of a test it stays, like
+//! the TPM's state.
 
 use std::path::Path;
 use std::time::Duration;
@@ -68,12 +69,9 @@ pub fn make<'a>(bench: &'a Bench, folder: &'a Path) -> Result<Machine<'a>> {
     Ok(machine)
 }
 
-/// By then the process that owns the TPM is up, also on a busy machine: what it does ahead is not a matter of who is started first.
-pub const LATE: Duration = Duration::from_secs(6);
-
 fn enrolled(bench: &Bench, folder: &Path) -> Result<()> {
     let mut machine = make(bench, folder)?;
-    machine.late = Some(LATE);
+    machine.late = Some(code::START_AUTH_SESSION);
     let (again, booted) = boot(&machine, "1.0", NEEDED, &[])?;
     let record = booted?.record;
     let names: Vec<&str> = record.volumes.iter().map(|volume| volume.name.as_str()).collect();
@@ -116,7 +114,7 @@ fn around_the_extend(traffic: &Traffic) -> Result<(Vec<u32>, Vec<u32>)> {
 /// The first command for the volume takes longer than the image needs to be verified.
 fn slow(bench: &Bench, folder: &Path) -> Result<()> {
     let mut machine = make(bench, folder)?;
-    machine.late = Some(LATE);
+    machine.late = Some(code::LOAD);
     let rules = [Rule { command: code::LOAD, number: Some(1), fault: Fault::Delay(SLOW) }];
     let (outcome, booted) = boot(&machine, "1.0", NEEDED, &rules)?;
     ensure!(booted?.record.latched, "the volume is shut");
@@ -126,13 +124,13 @@ fn slow(bench: &Bench, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-const SLOW: Duration = Duration::from_millis(1500);
+const SLOW: Duration = Duration::from_secs(3);
 
 /// The TPM does not measure, and the boot goes on without: what was loaded and begun for the volume is flushed before init runs.
 fn in_vain(bench: &Bench, folder: &Path) -> Result<()> {
     const FAILURE: u32 = 0x101;
     let mut machine = make(bench, folder)?;
-    machine.late = Some(LATE);
+    machine.late = Some(code::START_AUTH_SESSION);
     let rules = [Rule { command: code::PCR_EXTEND, number: None, fault: Fault::Code(FAILURE) }];
     let ddi = machine.ddi("1.0", &ACTIONS, &[])?;
     let kernel = KernelChoice::Measured;
@@ -141,7 +139,7 @@ fn in_vain(bench: &Bench, folder: &Path) -> Result<()> {
     let outcome = machine.boot(Powered { config, firmware: None, disk, rules: &rules })?;
     let record = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?.record;
     ensure!(record.measurement == Measurement::TpmFailed && record.volumes.is_empty(), "{record:?}");
-    let refusal = record.refused.first().context("no refusal")?;
+    let refusal = record.refused.last().context("no refusal")?;
     ensure!(refusal.detail == "nobody was asked to open it", "{refusal:?}");
     let timeline = timeline(bench, &outcome)?;
     let lane: Vec<&str> = timeline.tpm.iter().map(|command| command.command.as_str()).collect();

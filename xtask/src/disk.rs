@@ -83,6 +83,8 @@ pub struct Disk {
     pub root: Option<PathBuf>,
     /// How the partition table is written.
     pub table: TableForm,
+    /// Number of partitions that other disks of the machine have, and none of this one's shares its GUID with.
+    pub partitions_elsewhere: usize,
 }
 
 /// A partition to be made.
@@ -153,7 +155,7 @@ impl Disk {
         let used = 2 * MIB + partitions.iter().map(|(_, size)| size).sum::<u64>();
         let size = if medium.power_of_two { used.next_power_of_two() } else { used };
         make_sparse(path, size)?;
-        let (script, starts) = table::script(&partitions, medium.sector_size);
+        let (script, starts) = table::script(&partitions, self.partitions_elsewhere + 1, medium.sector_size);
         let mut sfdisk = tools.command("sfdisk", &[path])?;
         sfdisk.args(["--quiet", "--sector-size", &medium.sector_size.to_string()]);
         call::feed("sfdisk", sfdisk.arg(path), &script)?;

@@ -64,8 +64,19 @@ const QMP: &str = "qmp";
 /// The late disk's drive, and the port that it is plugged into.
 const LATE_DRIVE: &str = "late";
 const SLOT: &str = "late-port";
+/// How often the TPM's traffic is looked at for a command that is waited for.
+const LOOK: Duration = Duration::from_millis(5);
 /// How long QEMU may take to start, and to end once told to.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// When a disk is plugged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// So long after the start.
+    By(Duration),
+    /// Once the boot stage has asked the TPM for this command (TPM_CC).
+    Asked(u32),
+}
 
 /// What is measured of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +114,8 @@ pub struct Boot<'a> {
     pub storage: Storage,
     /// Disks that are there from the start, in order: vda, vdb, ..., or the logical units of UFS.
     pub disks: &'a [&'a Path],
-    /// A disk that is plugged in this long after the start.
-    pub late_disk: Option<(&'a Path, Duration)>,
+    /// A disk that is plugged in later.
+    pub late_disk: Option<(&'a Path, Late)>,
     /// Memory that a boot before left, and a boot after will find.
     pub memory: Option<&'a KeptMemory>,
     /// What the guest is told once its report is complete.
@@ -210,14 +221,17 @@ impl Boot<'_> {
             }
             (self.on_line)(line);
         };
-        let mut console = Console::create(&log, &on_line)?;
         let show_all = AtomicBool::new(false);
+        let console = Console::create(&log, output, &on_line, &show_all)?;
+        let catch_up = || {
+            console.catch_up();
+        };
         let (sender, events) = mpsc::channel();
         // Only who has something to say holds a sender: the channel's end is the machine's.
         let reported = (self.meter == Meter::Reads).then(|| sender.clone());
 
         let (ended, report, lines) = std::thread::scope(|scope| {
-            let console = scope.spawn(|| console.follow(output, &show_all));
+            let lines = scope.spawn(|| console.follow());
             let report = scope.spawn(|| {
                 let (stream, _) = report_listener.accept().ok()?;
                 let report = Report::receive(stream, self.answer, || {
@@ -232,16 +246,18 @@ impl Boot<'_> {
             });
             scope.spawn(|| qmp::follow(&qmp_listener, sender));
             if let Some(tpm) = &tpm {
-                scope.spawn(|| tpm.serve(scope));
+                scope.spawn(|| tpm.serve(scope, &catch_up));
             }
-            let ended = self.attend(&mut child, &events, &Watch { started, stay: &show_all, until: &until });
+            let asked = |command| tpm.as_ref().is_some_and(|tpm| tpm.traffic().init_asked(command));
+            let watch = Watch { started, stay: &show_all, until: &until, asked: &asked };
+            let ended = self.attend(&mut child, &events, &watch);
             drop(events);
             sockets.wake(REPORT);
             sockets.wake(QMP);
             if tpm.is_some() {
                 sockets.wake(tpm::SOCKET);
             }
-            (ended, report.join().ok().flatten(), console.join().unwrap_or_default())
+            (ended, report.join().ok().flatten(), lines.join().unwrap_or_default())
         });
         let (exit, reads) = ended.with_context(|| {
             let said = std::fs::read_to_string(&messages).unwrap_or_default();
@@ -310,13 +326,15 @@ impl Boot<'_> {
         let mut monitor = None;
         let mut reads = None;
         let mut reporting = None;
-        let mut late_disk = self.late_disk.map(|(_, delay)| delay);
+        let mut late_disk = self.late_disk.map(|(_, late)| late);
         let mut exit: Option<Exit> = None;
         loop {
             let elapsed = watch.started.elapsed();
-            if late_disk.is_some_and(|delay| delay <= elapsed)
-                && let Some(stream) = &mut monitor
-            {
+            let due = late_disk.is_some_and(|late| match late {
+                Late::By(delay) => delay <= elapsed,
+                Late::Asked(command) => (watch.asked)(command),
+            });
+            if due && let Some(stream) = &mut monitor {
                 qmp::plug_in(stream, LATE_DRIVE, SLOT)?;
                 late_disk = None;
             }
@@ -327,9 +345,13 @@ impl Boot<'_> {
                 child.wait()?;
                 return Ok((if line { Exit::Line } else { Exit::Deadline }, reads));
             }
-            let next = late_disk.map_or(self.deadline, |delay| delay.min(self.deadline));
+            let next = match late_disk {
+                Some(Late::By(delay)) => delay.min(self.deadline).saturating_sub(elapsed),
+                Some(Late::Asked(_)) => LOOK,
+                None => self.deadline.saturating_sub(elapsed),
+            };
             // QEMU that dies before it connects sends no event: so look now and then.
-            let wait = next.saturating_sub(elapsed).clamp(Duration::from_millis(1), Duration::from_millis(500));
+            let wait = next.clamp(Duration::from_millis(1), Duration::from_millis(500));
             match events.recv_timeout(wait) {
                 Ok(Event::Connected(stream)) => monitor = Some(stream),
                 Ok(Event::Shutdown(reason)) => {
@@ -381,6 +403,8 @@ struct Watch<'a> {
     stay: &'a AtomicBool,
     /// The line that is waited for has come.
     until: &'a AtomicBool,
+    /// Whether the boot stage has asked the TPM for a command.
+    asked: &'a dyn Fn(u32) -> bool,
 }
 
 fn wait_or_kill(child: &mut Child) -> Result<std::process::ExitStatus> {

@@ -47,15 +47,15 @@ pub fn partition_guid(number: usize) -> String {
     format!("6f3c2f4e-8d52-4c0e-9f43-{number:012x}")
 }
 
-/// The sfdisk script for partitions with their sizes, and where each starts, in bytes.
-pub(super) fn script(partitions: &[(Partition, u64)], sector: u64) -> (String, Vec<u64>) {
+/// The sfdisk script for partitions with their sizes, and where each starts, in bytes. The first one has the GUID of number `first`.
+pub(super) fn script(partitions: &[(Partition, u64)], first: usize, sector: u64) -> (String, Vec<u64>) {
     let mut script = String::from("label: gpt\n");
     let mut starts = Vec::new();
     let mut start = MIB;
-    for (number, (Partition { kind, label, .. }, size)) in (1..).zip(partitions) {
-        let (first, count) = (start / sector, size / sector);
+    for (number, (Partition { kind, label, .. }, size)) in (first..).zip(partitions) {
+        let (start_sector, count) = (start / sector, size / sector);
         let (kind, guid) = (kind.guid(), partition_guid(number));
-        script.push_str(&format!("start={first}, size={count}, type={kind}, uuid={guid}, name=\"{label}\"\n"));
+        script.push_str(&format!("start={start_sector}, size={count}, type={kind}, uuid={guid}, name=\"{label}\"\n"));
         starts.push(start);
         start += size;
     }
@@ -139,7 +139,7 @@ mod tests {
             (512, ["start=2048, size=4096", "start=6144, size=2048"]),
             (4096, ["start=256, size=512", "start=768, size=256"]),
         ] {
-            let (script, starts) = script(&partitions, sector);
+            let (script, starts) = script(&partitions, 1, sector);
             assert_eq!(starts, [MIB, 3 * MIB]);
             let rest = |number, label| {
                 let uuid = format!("6f3c2f4e-8d52-4c0e-9f43-00000000000{number}");

@@ -9,7 +9,7 @@ use boot_record::config::{SignaturePath, Source};
 
 use super::firmware::{ByFirmware, Signature, UKI_FILE, Uki};
 use super::parts::{BootBinary, Config, IMAGE_ID, Parts};
-use super::{Answer, Boot, KeptMemory, Meter, Outcome, SERIAL, Start, tpm};
+use super::{Answer, Boot, KeptMemory, Late, Meter, Outcome, SERIAL, Start, tpm};
 use crate::boot_report::{Expected, Target};
 use crate::cache::{Cache, RunDir};
 use crate::disk::{Candidate, Ddi, Disk, extract, put_over};
@@ -81,8 +81,8 @@ pub struct Trial<'a> {
     pub disk: Option<Disk>,
     /// Further disks, all of which come before it.
     pub others: Vec<Disk>,
-    /// Plugs the disk in this long after the start.
-    pub late: Option<Duration>,
+    /// Plugs the disk in later.
+    pub late: Option<Late>,
     /// The kernel's console; `null` is none.
     pub console: &'a str,
     /// Further words of the kernel command line.
@@ -267,7 +267,7 @@ impl Bench {
             images.push(image);
         }
         let mut disks: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
-        let late_disk = trial.late.and_then(|delay| Some((disks.pop()?, delay)));
+        let late_disk = trial.late.and_then(|late| Some((disks.pop()?, late)));
         Boot {
             start: match &firmware {
                 Some(firmware) => Start::Firmware(firmware),

@@ -2,57 +2,98 @@
 //! The serial console: every byte into a log file, every line to whoever wants it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
-/// A console that is being followed.
+/// A console that is being followed, by several threads: who needs to know what was said before something else happened reads it up to
+/// there.
 pub struct Console<'a> {
-    log: File,
+    output: OwnedFd,
     on_line: &'a (dyn Fn(&str) + Sync),
+    /// While it is set, everything also goes to standard output as it is: the guest's shell is there, and its prompt ends in no newline.
+    show_all: &'a AtomicBool,
+    said: Mutex<Said>,
+}
+
+/// What was read of it.
+struct Said {
+    log: File,
     line: Vec<u8>,
     lines: Vec<String>,
 }
 
 impl<'a> Console<'a> {
     /// Starts the log file.
-    pub fn create(log: &Path, on_line: &'a (dyn Fn(&str) + Sync)) -> Result<Self> {
+    pub fn create(
+        log: &Path,
+        output: impl Into<OwnedFd>,
+        on_line: &'a (dyn Fn(&str) + Sync),
+        show_all: &'a AtomicBool,
+    ) -> Result<Self> {
         let log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        Ok(Self { log, on_line, line: Vec::new(), lines: Vec::new() })
+        let output = output.into();
+        rustix::io::ioctl_fionbio(&output, true)?;
+        Ok(Self { output, on_line, show_all, said: Mutex::new(Said { log, line: Vec::new(), lines: Vec::new() }) })
     }
 
-    /// Reads to the end and returns the lines. While `show_all` is set, everything also goes to standard output as it is:
-    /// the guest's shell is there, and its prompt ends in no newline.
-    pub fn follow(&mut self, mut output: impl Read, show_all: &AtomicBool) -> Vec<String> {
+    /// Reads to the end and returns the lines.
+    pub fn follow(&self) -> Vec<String> {
+        while !self.catch_up() {
+            let mut output = [PollFd::new(&self.output, PollFlags::IN)];
+            // An error, which is a signal's, is as good as an event: then there is nothing to read yet.
+            let _ = poll(&mut output, None);
+        }
+        let mut said = self.said();
+        if !said.line.is_empty() {
+            self.end_line(&mut said);
+        }
+        std::mem::take(&mut said.lines)
+    }
+
+    /// Reads what was said by now; whether it is all that there will be.
+    pub fn catch_up(&self) -> bool {
+        let mut said = self.said();
         let mut buffer = [0; 4096];
-        while let Ok(count) = output.read(&mut buffer) {
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+        loop {
+            let bytes = match rustix::io::read(&self.output, &mut buffer[..]) {
+                Ok(count) => buffer.get(..count).unwrap_or_default(),
+                Err(Errno::INTR) => continue,
+                Err(errno) => return errno != Errno::AGAIN,
+            };
+            if bytes.is_empty() {
+                return true;
+            }
             // A full disk costs the log, not the boot.
-            let _ = self.log.write_all(bytes);
-            if show_all.load(Ordering::Relaxed) {
+            let _ = said.log.write_all(bytes);
+            if self.show_all.load(Ordering::Relaxed) {
                 let mut terminal = std::io::stdout();
                 let _ = terminal.write_all(bytes).and_then(|()| terminal.flush());
             }
             for &byte in bytes {
                 if byte == b'\n' {
-                    self.end_line();
+                    self.end_line(&mut said);
                 } else {
-                    self.line.push(byte);
+                    said.line.push(byte);
                 }
             }
         }
-        if !self.line.is_empty() {
-            self.end_line();
-        }
-        std::mem::take(&mut self.lines)
     }
 
-    fn end_line(&mut self) {
-        let line = plain(&String::from_utf8_lossy(&std::mem::take(&mut self.line)));
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_line(&self, said: &mut Said) {
+        let line = plain(&String::from_utf8_lossy(&std::mem::take(&mut said.line)));
         (self.on_line)(&line);
-        self.lines.push(line);
+        said.lines.push(line);
     }
 }
 
@@ -87,10 +128,17 @@ mod tests {
         let log = folder.path().join("log");
         let seen = Mutex::new(Vec::new());
         let on_line = |line: &str| seen.lock().unwrap().push(line.to_owned());
-        let bytes = b"[\x1b[0;32m  OK  \x1b[0m] Reached\r\nlast";
-        let lines = Console::create(&log, &on_line).unwrap().follow(&bytes[..], &AtomicBool::new(false));
-        assert_eq!(lines, ["[  OK  ] Reached", "last"]);
-        assert_eq!(*seen.lock().unwrap(), lines);
-        assert_eq!(std::fs::read(&log).unwrap(), bytes);
+        let (output, mut guest) = std::io::pipe().unwrap();
+        let show_all = AtomicBool::new(false);
+        let console = Console::create(&log, output, &on_line, &show_all).unwrap();
+        let [begun, rest] = [&b"[\x1b[0;32m  OK  \x1b[0m] Reached\r\nla"[..], b"st"];
+        guest.write_all(begun).unwrap();
+        assert!(!console.catch_up());
+        assert_eq!(*seen.lock().unwrap(), ["[  OK  ] Reached"]);
+        guest.write_all(rest).unwrap();
+        drop(guest);
+        assert_eq!(console.follow(), ["[  OK  ] Reached", "last"]);
+        assert_eq!(*seen.lock().unwrap(), ["[  OK  ] Reached", "last"]);
+        assert_eq!(std::fs::read(&log).unwrap(), [begun, rest].concat());
     }
 }

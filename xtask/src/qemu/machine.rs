@@ -5,14 +5,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Duration;
 
 use super::bench::{Bench, Small, Trial};
 use super::firmware::ByFirmware;
 use super::tpm::script::Rule;
 use super::tpm::{Attached, Chip};
 use super::volume::{PASSPHRASE, Volume};
-use super::{Config, Outcome};
+use super::{Config, Late, Outcome};
 use crate::disk::{Ddi, Disk, Partition, PartitionType, partition_guid};
 use anyhow::{Context, Result, ensure};
 
@@ -49,9 +48,9 @@ pub struct Machine<'a> {
     pub chip: Chip,
     /// The volume, as the boot before left it.
     pub volume: Volume,
-    /// The disk is plugged in this long after the start: the `tpm-unlock` process is up by then, and waits for it as PID 1 does. Not where
-    /// firmware has to start from it.
-    pub late: Option<Duration>,
+    /// The image is on a disk of its own, which is plugged in once the TPM was asked for this command (TPM_CC), which is for the volume. Not
+    /// where firmware has to start from it.
+    pub late: Option<u32>,
 }
 
 /// One boot of it.
@@ -97,9 +96,17 @@ impl<'a> Machine<'a> {
             config.device_deadline = PATIENT;
         }
         let contents = Some(self.volume.image().to_owned());
-        disk.first = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
+        let volume = vec![Partition { kind: PartitionType::Data, label: "volume".to_owned(), contents }];
+        let mut others = Vec::new();
+        if self.late.is_some() {
+            disk.partitions_elsewhere = volume.len();
+            others.push(Disk { first: volume, ..Disk::default() });
+        } else {
+            disk.first = volume;
+        }
         let tpm = Some(Attached { chip: &self.chip, rules });
-        let trial = Trial { config, firmware, tpm, disk: Some(disk), late: self.late, ..Trial::default() };
+        let late = self.late.map(Late::Asked);
+        let trial = Trial { config, firmware, tpm, disk: Some(disk), others, late, ..Trial::default() };
         let outcome = self.bench.boot(self.folder, &trial)?;
         self.take_volume_back()?;
         Ok(outcome)

@@ -59,14 +59,15 @@ impl<'a> Bus<'a> {
     }
 
     /// Serves one machine, until QEMU hangs up.
-    pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+    /// `catch_up` reads the guest's console up to now: before each command, so that it is known whether init had begun.
+    pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, catch_up: &'scope (dyn Fn() + Sync)) {
         let swtpm = &self.swtpm;
         if let Ok((qemu, _)) = self.listener.accept()
             && let (Ok(to_qemu), Ok(from_swtpm)) = (qemu.try_clone(), swtpm.try_clone())
         {
             // An error is the end of the conversation, as its end is.
             scope.spawn(move || self.answers(from_swtpm, to_qemu));
-            let _ = self.control(scope, &qemu);
+            let _ = self.control(scope, &qemu, catch_up);
             let _ = qemu.shutdown(Shutdown::Both);
         }
         let _ = swtpm.shutdown(Shutdown::Both);
@@ -101,7 +102,12 @@ impl<'a> Bus<'a> {
     }
 
     /// Passes on what QEMU says on the control channel.
-    fn control<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, qemu: &UnixStream) -> std::io::Result<()> {
+    fn control<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        qemu: &UnixStream,
+        catch_up: &'scope (dyn Fn() + Sync),
+    ) -> std::io::Result<()> {
         let mut swtpm = &self.swtpm;
         let mut bytes = [0; 4096];
         loop {
@@ -124,15 +130,21 @@ impl<'a> Bus<'a> {
             let mut with = SendAncillaryBuffer::new(&mut space);
             with.push(SendAncillaryMessage::ScmRights(&theirs));
             rustix::net::sendmsg(swtpm, &[IoSlice::new(message)], &mut with, SendFlags::NOSIGNAL)?;
-            scope.spawn(move || self.commands(UnixStream::from(commands), ours));
+            scope.spawn(move || self.commands(UnixStream::from(commands), ours, catch_up));
         }
     }
 
     /// Passes on commands and answers, until one side hangs up.
-    fn commands(&self, mut qemu: UnixStream, mut swtpm: UnixStream) -> std::io::Result<()> {
+    fn commands(
+        &self,
+        mut qemu: UnixStream,
+        mut swtpm: UnixStream,
+        catch_up: &(dyn Fn() + Sync),
+    ) -> std::io::Result<()> {
         loop {
             let command = read_whole(&mut qemu)?;
-            let fault = self.traffic().rule(self.rules, &command).map(|rule| &rule.fault);
+            catch_up();
+            let fault = self.traffic().ask(self.rules, &command).map(|rule| &rule.fault);
             match fault {
                 Some(Fault::After(foreign)) => drop(ask(&mut swtpm, foreign)?),
                 Some(Fault::Reset(started)) => {

@@ -53,11 +53,14 @@ pub struct Traffic {
     exchanges: Vec<Exchange>,
     /// How many there were when the kernel started init.
     before_init: Option<usize>,
+    /// The command that has no answer yet.
+    open: Option<u32>,
 }
 
 impl Traffic {
     pub(super) fn add(&mut self, exchange: Exchange) {
         self.exchanges.push(exchange);
+        self.open = None;
     }
 
     /// From here on it is init, and what it starts, that speaks.
@@ -65,9 +68,10 @@ impl Traffic {
         self.before_init.get_or_insert(self.exchanges.len());
     }
 
-    /// The rule for the next command, if there is one.
-    pub(super) fn rule<'a>(&self, rules: &'a [Rule], command: &[u8]) -> Option<&'a Rule> {
+    /// The next command; the rule for it, if there is one.
+    pub(super) fn ask<'a>(&mut self, rules: &'a [Rule], command: &[u8]) -> Option<&'a Rule> {
         let code = number(command, 6);
+        self.open = Some(code);
         rules.iter().find(|rule| {
             let number = || self.before_init.map(|_| self.of_init().filter(|done| done.code() == code).count() + 1);
             rule.command == code && (rule.number.is_none() || rule.number == number())
@@ -82,6 +86,11 @@ impl Traffic {
     /// What was said from init on.
     pub fn of_init(&self) -> impl Iterator<Item = &Exchange> {
         self.exchanges.iter().skip(self.before_init.unwrap_or(usize::MAX))
+    }
+
+    /// Whether init has asked for this command, answered or not.
+    pub(crate) fn init_asked(&self, code: u32) -> bool {
+        self.before_init.is_some() && (self.open == Some(code) || self.of_init().any(|done| done.code() == code))
     }
 
     /// Whether these bytes were on the bus in any boot stage, in either direction.
@@ -114,16 +123,20 @@ mod tests {
         let mut traffic = Traffic::default();
         for _ in 0..2 {
             traffic.add(unseal.clone());
-            assert_eq!(traffic.rule(&rules, &unseal.command), None);
+            assert_eq!(traffic.ask(&rules, &unseal.command), None);
         }
+        assert!(!traffic.init_asked(code::UNSEAL));
+        traffic.add(unseal.clone());
         traffic.init_starts();
-        assert_eq!(traffic.rule(&rules, &unseal.command), None);
+        assert!(!traffic.init_asked(code::UNSEAL));
+        assert_eq!(traffic.ask(&rules, &unseal.command), None);
         traffic.add(unseal.clone());
-        assert_eq!(traffic.rule(&rules, &unseal.command), rules.first());
-        assert_eq!(traffic.rule(&rules, &exchange(code::PCR_READ).command), None);
+        assert_eq!(traffic.ask(&rules, &unseal.command), rules.first());
+        assert_eq!(traffic.ask(&rules, &exchange(code::PCR_READ).command), None);
         traffic.add(unseal.clone());
-        assert_eq!(traffic.rule(&rules, &unseal.command), None);
-        assert_eq!((traffic.before_init().count(), traffic.of_init().count()), (2, 2));
+        assert_eq!(traffic.ask(&rules, &unseal.command), None);
+        assert!(traffic.init_asked(code::UNSEAL) && !traffic.init_asked(code::LOAD));
+        assert_eq!((traffic.before_init().count(), traffic.of_init().count()), (3, 2));
     }
 
     #[test]
