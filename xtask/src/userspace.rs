@@ -98,6 +98,8 @@ const EMPTIED: [&str; 4] = ["dev", "tmp", "var/cache", "var/log"];
 
 /// A file whose blocks nothing reads before the DDI's init runs: `--tamper data-late` flips a bit of it.
 pub const LATE_FILE: &str = "usr/lib/initoverlayfs/late";
+/// By this file systemd and storage-init know that the tree is an initrd: its init goes on to another root.
+pub const INITRD_RELEASE: &str = "etc/initrd-release";
 /// What the probe, a small DDI's init, is told to do.
 pub const ACTIONS_FILE: &str = "probe/actions";
 /// Size of the late file in bytes: several blocks of the verity tree and of the file system.
@@ -164,7 +166,7 @@ pub fn test_cost(cache: &Cache) -> Option<Cost> {
     (!cache.has_any(Release::Next.suites().0)).then_some(COST_NEXT)
 }
 
-/// The DDI's tree: systemd as an initrd (that is what /etc/initrd-release tells it), which goes on to the real root.
+/// The DDI's tree: systemd as an initrd, which goes on to the real root.
 ///
 /// # Errors
 /// The packages cannot be had, or the checkout's files cannot be read.
@@ -172,10 +174,15 @@ pub fn ddi(cache: &Cache, identity: &Identity) -> Result<Tree> {
     ddi_of(debian_tree(cache, "debian-ddi", &SUITES, &DDI_PACKAGES)?, identity)
 }
 
+/// Makes a tree an initrd, by [`INITRD_RELEASE`].
+pub fn make_initrd(tree: &mut Tree) {
+    tree.link(INITRD_RELEASE, "../usr/lib/os-release");
+}
+
 fn ddi_of(mut tree: Tree, identity: &Identity) -> Result<Tree> {
     overlay(&mut tree, &["base", "ddi"])?;
     identity.put_into(&mut tree);
-    tree.link("etc/initrd-release", "../usr/lib/os-release");
+    make_initrd(&mut tree);
     tree.folder("sysroot", 0o755);
     tree.file(LATE_FILE, 0o644, late_contents());
     Ok(tree)

@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::cache::Cache;
 use crate::progress::Step;
 use crate::qemu::{BootBinary, Parts};
+use crate::userspace::INITRD_RELEASE;
 use machine::{Trial, measure};
 use stages::{Initcall, Stage};
 use target::Reached;
@@ -102,6 +103,11 @@ pub fn run(cache: &Cache, options: &Options) -> Result<()> {
     ] {
         run(workshop.ours(name, &image, Way { source, overlay, cluster, init: Init::Mark })?)?;
     }
+    let mut staying = tree.clone();
+    staying.remove(INITRD_RELEASE);
+    let staying = workshop.image(&staying, "staying")?;
+    let way = Way { source: Source::EspFile, overlay: false, cluster: CLUSTER, init: Init::Mark };
+    run(workshop.ours("esp-file, stays the root", &staying, way)?)?;
     let mut initrds = Vec::new();
     for compressor in [["zstd", "-19", "-T0", "--quiet"], ["lz4", "-9", "-l", "-q"]] {
         let trial = workshop.initrd(&tree, &image, &compressor)?;

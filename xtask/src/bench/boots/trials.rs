@@ -82,8 +82,7 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// As [`Workshop::tree`].
     pub fn padded_tree(&self, padding: usize) -> Result<Tree> {
-        let mut tree = userspace::small_ddi(self.cache, &self.mark)?;
-        identity().put_into(&mut tree);
+        let mut tree = self.small_tree(&self.mark)?;
         tree.file(PADDING, 0o644, noise(padding));
         self.marked(tree)
     }
@@ -93,8 +92,14 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// The probe cannot be built.
     pub fn probe_tree(&self) -> Result<Tree> {
-        let mut tree = userspace::small_ddi(self.cache, &self.parts.probe(self.cache)?)?;
+        self.small_tree(&self.parts.probe(self.cache)?)
+    }
+
+    /// As [`Workshop::tree`], an initrd, of one program.
+    fn small_tree(&self, program: &Path) -> Result<Tree> {
+        let mut tree = userspace::small_ddi(self.cache, program)?;
         identity().put_into(&mut tree);
+        userspace::make_initrd(&mut tree);
         Ok(tree)
     }
 
