@@ -248,13 +248,10 @@ fn key(tools: &Tools, fragments: &[Fragment], certificate: &Path) -> Result<Key>
     fragments_key(tools, fragments)?.file("certificate", certificate)
 }
 
-/// A key of everything but certificates.
+/// A key of everything but certificates. Another comment in a fragment makes no other kernel.
 fn fragments_key(tools: &Tools, fragments: &[Fragment]) -> Result<Key> {
-    let mut key = source_key(tools, &patches()?)?;
-    for fragment in fragments {
-        key = key.bytes(&fragment.name(), fragment.text.as_bytes());
-    }
-    Ok(key)
+    let options: Vec<String> = requested(fragments)?.into_values().collect();
+    Ok(source_key(tools, &patches()?)?.bytes("options", options.join("\n").as_bytes()))
 }
 
 /// A key of the patched source.
