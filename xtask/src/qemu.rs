@@ -223,9 +223,6 @@ impl Boot<'_> {
         };
         let show_all = AtomicBool::new(false);
         let console = Console::create(&log, output, &on_line, &show_all)?;
-        let catch_up = || {
-            console.catch_up();
-        };
         let (sender, events) = mpsc::channel();
         // Only who has something to say holds a sender: the channel's end is the machine's.
         let reported = (self.meter == Meter::Reads).then(|| sender.clone());
@@ -246,7 +243,7 @@ impl Boot<'_> {
             });
             scope.spawn(|| qmp::follow(&qmp_listener, sender));
             if let Some(tpm) = &tpm {
-                scope.spawn(|| tpm.serve(scope, &catch_up));
+                scope.spawn(|| tpm.serve(scope, &console));
             }
             let asked = |command| tpm.as_ref().is_some_and(|tpm| tpm.traffic().init_asked(command));
             let watch = Watch { started, stay: &show_all, until: &until, asked: &asked };

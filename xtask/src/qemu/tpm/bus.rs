@@ -19,6 +19,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
 
+use super::super::console::Console;
 use super::script::{Fault, HEADER, Rule};
 use super::traffic::{Exchange, Traffic, length};
 
@@ -58,16 +59,15 @@ impl<'a> Bus<'a> {
         self.traffic.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves one machine, until QEMU hangs up.
-    /// `catch_up` reads the guest's console up to now: before each command, so that it is known whether init had begun.
-    pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, catch_up: &'scope (dyn Fn() + Sync)) {
+    /// Serves one machine, until QEMU hangs up. Its console is read up to each command, so that it is known whether init had begun.
+    pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, console: &'scope Console<'_>) {
         let swtpm = &self.swtpm;
         if let Ok((qemu, _)) = self.listener.accept()
             && let (Ok(to_qemu), Ok(from_swtpm)) = (qemu.try_clone(), swtpm.try_clone())
         {
             // An error is the end of the conversation, as its end is.
             scope.spawn(move || self.answers(from_swtpm, to_qemu));
-            let _ = self.control(scope, &qemu, catch_up);
+            let _ = self.control(scope, &qemu, console);
             let _ = qemu.shutdown(Shutdown::Both);
         }
         let _ = swtpm.shutdown(Shutdown::Both);
@@ -106,7 +106,7 @@ impl<'a> Bus<'a> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         qemu: &UnixStream,
-        catch_up: &'scope (dyn Fn() + Sync),
+        console: &'scope Console<'_>,
     ) -> std::io::Result<()> {
         let mut swtpm = &self.swtpm;
         let mut bytes = [0; 4096];
@@ -130,20 +130,15 @@ impl<'a> Bus<'a> {
             let mut with = SendAncillaryBuffer::new(&mut space);
             with.push(SendAncillaryMessage::ScmRights(&theirs));
             rustix::net::sendmsg(swtpm, &[IoSlice::new(message)], &mut with, SendFlags::NOSIGNAL)?;
-            scope.spawn(move || self.commands(UnixStream::from(commands), ours, catch_up));
+            scope.spawn(move || self.commands(UnixStream::from(commands), ours, console));
         }
     }
 
     /// Passes on commands and answers, until one side hangs up.
-    fn commands(
-        &self,
-        mut qemu: UnixStream,
-        mut swtpm: UnixStream,
-        catch_up: &(dyn Fn() + Sync),
-    ) -> std::io::Result<()> {
+    fn commands(&self, mut qemu: UnixStream, mut swtpm: UnixStream, console: &Console<'_>) -> std::io::Result<()> {
         loop {
             let command = read_whole(&mut qemu)?;
-            catch_up();
+            console.catch_up();
             let fault = self.traffic().ask(self.rules, &command).map(|rule| &rule.fault);
             match fault {
                 Some(Fault::After(foreign)) => drop(ask(&mut swtpm, foreign)?),
