@@ -139,8 +139,9 @@ fn in_vain(bench: &Bench, folder: &Path) -> Result<()> {
     let outcome = machine.boot(Powered { config, firmware: None, disk, rules: &rules })?;
     let record = assert_boot_chain(&outcome, &expected("1.0", &ddi, Source::Partition, false))?.record;
     ensure!(record.measurement == Measurement::TpmFailed && record.volumes.is_empty(), "{record:?}");
-    let refusal = record.refused.last().context("no refusal")?;
-    ensure!(refusal.detail == "nobody was asked to open it", "{refusal:?}");
+    let refused: Vec<(Reason, &str)> = record.refused.iter().map(|it| (it.reason, it.detail.as_str())).collect();
+    let disk = (Reason::NoSource, "none of its 1 partitions is a partition of a configured source");
+    ensure!(refused == [disk, (Reason::UnlockFailed, "nobody was asked to open it")], "{refused:?}");
     let timeline = timeline(bench, &outcome)?;
     let lane: Vec<&str> = timeline.tpm.iter().map(|command| command.command.as_str()).collect();
     let expected = ["TPM2_Load", "TPM2_StartAuthSession", "TPM2_PCR_Extend", "TPM2_FlushContext", "TPM2_FlushContext"];

@@ -135,18 +135,21 @@ mod tests {
     fn partitions_follow_each_other_from_the_first_mebibyte() {
         let partition = |label: &str| Partition { kind: PartitionType::Ddi, label: label.into(), contents: None };
         let partitions = [(partition("a_1"), 2 * MIB), (partition("b_2"), MIB)];
-        for (sector, lines) in [
-            (512, ["start=2048, size=4096", "start=6144, size=2048"]),
-            (4096, ["start=256, size=512", "start=768, size=256"]),
+        for (number, sector, lines) in [
+            (1, 512, ["start=2048, size=4096", "start=6144, size=2048"]),
+            (4, 4096, ["start=256, size=512", "start=768, size=256"]),
         ] {
-            let (script, starts) = script(&partitions, 1, sector);
+            let (script, starts) = script(&partitions, number, sector);
             assert_eq!(starts, [MIB, 3 * MIB]);
             let rest = |number, label| {
                 let uuid = format!("6f3c2f4e-8d52-4c0e-9f43-00000000000{number}");
                 format!("type=5a2f0ab4-7d3c-4b0e-9c61-1f0e6d4a8b27, uuid={uuid}, name=\"{label}\"")
             };
             let [first, second] = lines;
-            assert_eq!(script, format!("label: gpt\n{first}, {}\n{second}, {}\n", rest(1, "a_1"), rest(2, "b_2")));
+            assert_eq!(
+                script,
+                format!("label: gpt\n{first}, {}\n{second}, {}\n", rest(number, "a_1"), rest(number + 1, "b_2"))
+            );
         }
     }
 }
