@@ -22,6 +22,7 @@ use xtask::qemu::tpm::traffic::{Exchange, code};
 use xtask::qemu::tpm::{Attached, Chip};
 use xtask::qemu::{BootBinary, Config, Exit, Outcome};
 use xtask::tamper::Tamper;
+use xtask::userspace::INITRD_RELEASE;
 
 use crate::support::{action, assert_boot_chain, assert_measured, assert_refused, console, said, test};
 use crate::vfat::Layout;
@@ -289,7 +290,7 @@ fn condemned(bench: &Bench, folder: &Path) -> Result<()> {
 fn condemned_at_the_end(bench: &Bench, folder: &Path) -> Result<()> {
     let files = [
         ("usr/bin/broken".to_owned(), b"neither ELF nor #!".to_vec()),
-        ("etc/initrd-release".to_owned(), b"ID=test\n".to_vec()),
+        (INITRD_RELEASE.to_owned(), b"ID=test\n".to_vec()),
     ];
     let ddi = bench.small_ddi(folder, &Small { version: NEW, files: &files, ..Small::default() })?;
     let disk = Disk {

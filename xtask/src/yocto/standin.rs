@@ -10,7 +10,7 @@ use super::build::{Build, Ran};
 use super::clones::Clones;
 use super::{Bench, copy, downloads};
 use crate::debian_kernel;
-use crate::userspace::{self, FILE_TIME, Identity};
+use crate::userspace::{self, FILE_TIME, INITRD_RELEASE, Identity};
 
 /// The folder of most checks.
 pub const FIRST: &str = "standin";
@@ -21,7 +21,7 @@ pub const IMAGE: &str = "initoverlayfs-image-qemuarm64.rootfs";
 /// `IMAGE_VERSION` of the image.
 pub const VERSION: &str = "3.1";
 /// What of the tree belongs to openembedded-core's own recipe os-release.
-const OF_OS_RELEASE: [&str; 3] = ["usr/lib/os-release", "etc/os-release", "etc/initrd-release"];
+const OF_OS_RELEASE: [&str; 3] = ["usr/lib/os-release", "etc/os-release", INITRD_RELEASE];
 /// What a boot on Debian's kernel needs besides: the report's port, the ESP's character set, the real root.
 const MODULES: &str = "virtio_console nls_ascii ext4";
 
